@@ -1,0 +1,15 @@
+//! The pure core of Galton: what a load balancer and its autoscaler decide, and the records of it.
+//!
+//! Nothing here reads a clock, draws entropy, locks, logs or does I/O: time is an argument, chance is keyed by the seed.
+//! The live processes turn [`host::Effect`]s and [`fleet::Effect`]s into sockets, timers and processes; the simulator
+//! turns the same effects into queue entries.
+
+pub mod dist;
+pub mod ids;
+pub mod outcome;
+pub mod rng;
+pub mod time;
+
+pub use ids::{CallId, HostId, Incarnation, RequestId, TargetId};
+pub use outcome::{FailReason, Outcome, RejectReason};
+pub use time::Nanos;

@@ -1,0 +1,94 @@
+//! Scenario time: integer nanoseconds since T0, the moment the conductor calls the start of a run.
+//!
+//! One type serves instants and durations, as in the scenario file, where both are milliseconds.
+
+use std::fmt;
+use std::ops::{Add, AddAssign, Sub};
+
+use serde::{Deserialize, Serialize};
+
+/// Nanoseconds of scenario time: an instant counted from T0, or a duration.
+///
+/// Addition and subtraction saturate: a time before T0 is T0, and [`Nanos::MAX`] means "never".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Nanos(pub u64);
+
+impl Nanos {
+    /// T0, or no time at all.
+    pub const ZERO: Self = Self(0);
+    /// Never.
+    pub const MAX: Self = Self(u64::MAX);
+
+    /// From milliseconds, fractions allowed, rounded to the nearest nanosecond; negative and NaN give zero.
+    pub fn from_millis_f64(ms: f64) -> Self {
+        Self(libm::round(ms * 1e6) as u64)
+    }
+
+    /// From seconds, rounded to the nearest nanosecond; negative and NaN give zero.
+    pub fn from_secs_f64(secs: f64) -> Self {
+        Self(libm::round(secs * 1e9) as u64)
+    }
+
+    /// From whole milliseconds.
+    pub const fn from_millis(ms: u64) -> Self {
+        Self(ms.saturating_mul(1_000_000))
+    }
+
+    /// As milliseconds.
+    pub fn as_millis_f64(self) -> f64 {
+        self.0 as f64 / 1e6
+    }
+
+    /// As seconds.
+    pub fn as_secs_f64(self) -> f64 {
+        self.0 as f64 / 1e9
+    }
+
+    /// `self - earlier`, zero if `earlier` is later.
+    pub const fn since(self, earlier: Self) -> Self {
+        Self(self.0.saturating_sub(earlier.0))
+    }
+}
+
+// === impl Nanos ===
+
+impl Add for Nanos {
+    type Output = Self;
+    fn add(self, rhs: Self) -> Self {
+        Self(self.0.saturating_add(rhs.0))
+    }
+}
+
+impl AddAssign for Nanos {
+    fn add_assign(&mut self, rhs: Self) {
+        *self = *self + rhs;
+    }
+}
+
+impl Sub for Nanos {
+    type Output = Self;
+    fn sub(self, rhs: Self) -> Self {
+        self.since(rhs)
+    }
+}
+
+impl fmt::Display for Nanos {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ms", self.as_millis_f64())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn milliseconds_round_to_the_nanosecond() {
+        assert_eq!(Nanos::from_millis_f64(0.1), Nanos(100_000));
+        assert_eq!(Nanos::from_millis_f64(-3.0), Nanos::ZERO);
+        assert_eq!(Nanos::from_millis_f64(f64::NAN), Nanos::ZERO);
+        assert_eq!(Nanos(5) - Nanos(7), Nanos::ZERO);
+        assert_eq!(Nanos::MAX + Nanos(1), Nanos::MAX);
+    }
+}
