@@ -8,8 +8,10 @@ pub mod dist;
 pub mod ids;
 pub mod outcome;
 pub mod rng;
+pub mod scenario;
 pub mod time;
 
 pub use ids::{CallId, HostId, Incarnation, RequestId, TargetId};
 pub use outcome::{FailReason, Outcome, RejectReason};
+pub use scenario::Scenario;
 pub use time::Nanos;
