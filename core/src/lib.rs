@@ -4,12 +4,15 @@
 //! The live processes turn [`host::Effect`]s and [`fleet::Effect`]s into sockets, timers and processes; the simulator
 //! turns the same effects into queue entries.
 
+pub mod arrivals;
 pub mod dist;
 pub mod ids;
 pub mod outcome;
+pub mod plan;
 pub mod rng;
 pub mod scenario;
 pub mod time;
+pub mod users;
 
 pub use ids::{CallId, HostId, Incarnation, RequestId, TargetId};
 pub use outcome::{FailReason, Outcome, RejectReason};

@@ -1,0 +1,226 @@
+//! The plan: what will be asked, when and of which host, known before the run and the same on every machine.
+//!
+//! Everything here is a pure function of the scenario: a request's demand, host and think time depend on the seed and
+//! the request alone, so that two policies, and a live run and its simulation, meet the same requests. The plan says
+//! nothing about what happens to them.
+
+use std::fmt::Write;
+use std::iter::FusedIterator;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::arrivals::Arrivals;
+use crate::dist::{Dist, Sampler};
+use crate::ids::{HostId, Incarnation, RequestId, TargetId};
+use crate::rng::{KeyedRng, Purpose};
+use crate::scenario::{ArrivalProcess, ClosedLoop, OnError, Scenario, TraceArrival, Traffic, TrafficModel};
+use crate::time::Nanos;
+
+/// What a request asks of a target.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Demand {
+    /// How long it is held.
+    pub hold: Nanos,
+    /// CPU in units.
+    pub cpu: f64,
+}
+
+/// One planned request of an open loop.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Planned {
+    /// Its number, from 0, in order of time.
+    pub seq: u64,
+    /// When it is meant to be sent.
+    pub at: Nanos,
+    /// The load-balancer host it goes to.
+    pub host: HostId,
+    /// What it asks for.
+    pub demand: Demand,
+}
+
+/// The plan of one scenario, its distributions prepared once. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    seed: u64,
+    hosts: u32,
+    duration: Nanos,
+    traffic: Arc<Traffic>,
+    hold_ms: Sampler,
+    cpu: Sampler,
+    /// Absent in an open loop.
+    think_ms: Option<Sampler>,
+}
+
+/// The requests of an open loop in order of time, made one by one: a long plan need not be in memory.
+#[derive(Clone, Debug)]
+pub struct OpenLoop {
+    plan: Plan,
+    /// Absent in a closed loop.
+    arrivals: Option<Arrivals>,
+    seq: u64,
+}
+
+// === impl Plan ===
+
+impl Plan {
+    /// Prepares the plan of `scenario`.
+    pub fn new(scenario: &Scenario) -> Self {
+        let traffic = Arc::new(scenario.traffic.clone());
+        let think_ms = match &traffic.model {
+            TrafficModel::Open(_) => None,
+            TrafficModel::Closed(closed) => Some(closed.think_time_ms.sampler()),
+        };
+        Self {
+            seed: scenario.simulation.seed,
+            hosts: scenario.load_balancer.hosts,
+            duration: scenario.simulation.duration,
+            hold_ms: traffic.request_duration_ms.sampler(),
+            cpu: traffic.cpu_demand.sampler(),
+            think_ms,
+            traffic,
+        }
+    }
+
+    /// The requests of an open loop, times nondecreasing and below the duration, except that an `arrival.count` may
+    /// reach past it (see [`Arrivals`]). Empty for a closed loop.
+    pub fn open_loop(&self) -> OpenLoop {
+        let arrivals = match &self.traffic.model {
+            TrafficModel::Open(arrival) => Some(Arrivals::new(self.seed, arrival, self.duration)),
+            TrafficModel::Closed(_) => None,
+        };
+        OpenLoop { plan: self.clone(), arrivals, seq: 0 }
+    }
+
+    /// The demand of one request, keyed by (seed, request); what a trace's row says goes before what would be drawn.
+    pub fn demand(&self, request: RequestId) -> Demand {
+        let row = self.row(request);
+        Demand {
+            hold: row
+                .and_then(|row| row.hold)
+                .unwrap_or_else(|| Nanos::from_millis_f64(self.hold_ms.sample(&mut self.rng(Purpose::Hold, request)))),
+            cpu: row.and_then(|row| row.cpu).unwrap_or_else(|| self.cpu.sample(&mut self.rng(Purpose::Cpu, request))),
+        }
+    }
+
+    /// The demand that a target draws by itself for its `count`-th foreign request, from 0.
+    pub fn own_demand(&self, target: TargetId, incarnation: Incarnation, count: u64) -> Demand {
+        // 20 bits of target, 12 of incarnation, 32 of count: beyond those, keys meet again, which only repeats demands.
+        let key = u64::from(target.0) << 44 ^ u64::from(incarnation) << 32 ^ count;
+        let mut rng = KeyedRng::new(self.seed, Purpose::OwnDemand, key);
+        Demand { hold: Nanos::from_millis_f64(self.hold_ms.sample(&mut rng)), cpu: self.cpu.sample(&mut rng) }
+    }
+
+    /// The host of one request: a trace's row says it, or it is uniform over the hosts, keyed by (seed, request).
+    pub fn host(&self, request: RequestId) -> HostId {
+        let row = self.row(request).and_then(|row| row.host);
+        HostId(row.unwrap_or_else(|| self.rng(Purpose::Host, request).below(self.hosts)))
+    }
+
+    /// The think time after one request of a closed loop, keyed by (seed, request); 0 in an open loop.
+    pub fn think_time(&self, request: RequestId) -> Nanos {
+        let draw = |think: &Sampler| Nanos::from_millis_f64(think.sample(&mut self.rng(Purpose::Think, request)));
+        self.think_ms.as_ref().map_or(Nanos::ZERO, draw)
+    }
+
+    /// When user `user` of a closed loop starts: ⌊user·think/N⌋ µs with the mean think time in µs.
+    ///
+    /// 0 without think time, in an open loop, and when the think time has no finite mean.
+    pub fn user_start(&self, user: u32) -> Nanos {
+        let TrafficModel::Closed(closed) = &self.traffic.model else {
+            return Nanos::ZERO;
+        };
+        let think_us = closed.think_time_ms.mean() * 1e3;
+        if !think_us.is_finite() {
+            return Nanos::ZERO;
+        }
+        let us = libm::floor(f64::from(user) * think_us / f64::from(closed.concurrency.max(1)));
+        Nanos((us as u64).saturating_mul(1000))
+    }
+
+    /// SHA-256, in hex, of the plan: of every (seq, at, host, hold, cpu) of an open loop, of the generating parameters
+    /// of a closed one. Two runs with the same hash were asked the same things.
+    ///
+    /// Numbers are hashed as little-endian bytes, times in nanoseconds, doubles as their bits. An open loop is gone
+    /// through once for it.
+    pub fn sha256(&self) -> String {
+        let mut hash = Sha256::new();
+        match &self.traffic.model {
+            TrafficModel::Open(_) => self.open_loop().for_each(|planned| planned.hash(&mut hash)),
+            TrafficModel::Closed(closed) => self.hash_closed(closed, &mut hash),
+        }
+        hash.finalize().iter().fold(String::with_capacity(64), |mut hex, byte| {
+            write!(hex, "{byte:02x}").expect("writing to a String cannot fail");
+            hex
+        })
+    }
+
+    fn hash_closed(&self, closed: &ClosedLoop, hash: &mut Sha256) {
+        let on_error = match closed.on_error {
+            OnError::Continue => 0,
+            OnError::Cancel => 1,
+            OnError::Replace => 2,
+        };
+        let budget = closed.num_requests.unwrap_or(u64::MAX);
+        let hosts = u64::from(self.hosts);
+        for number in [self.seed, hosts, self.duration.0, u64::from(closed.concurrency), budget, on_error] {
+            hash.update(number.to_le_bytes());
+        }
+        for dist in [&closed.think_time_ms, &self.traffic.request_duration_ms, &self.traffic.cpu_demand] {
+            hash_dist(dist, hash);
+        }
+    }
+
+    fn row(&self, request: RequestId) -> Option<&TraceArrival> {
+        match &self.traffic.model {
+            TrafficModel::Open(arrival) => match &arrival.process {
+                ArrivalProcess::Trace { rows, .. } => rows.get(usize::try_from(request.0).ok()?),
+                _ => None,
+            },
+            TrafficModel::Closed(_) => None,
+        }
+    }
+
+    fn rng(&self, purpose: Purpose, request: RequestId) -> KeyedRng {
+        KeyedRng::new(self.seed, purpose, request.0)
+    }
+}
+
+fn hash_dist(dist: &Dist, hash: &mut Sha256) {
+    let (name, numbers) = dist.parameters();
+    hash.update(name);
+    for number in numbers {
+        hash.update(number.to_bits().to_le_bytes());
+    }
+}
+
+// === impl Planned ===
+
+impl Planned {
+    fn hash(&self, hash: &mut Sha256) {
+        hash.update(self.seq.to_le_bytes());
+        hash.update(self.at.0.to_le_bytes());
+        hash.update(self.host.0.to_le_bytes());
+        hash.update(self.demand.hold.0.to_le_bytes());
+        hash.update(self.demand.cpu.to_bits().to_le_bytes());
+    }
+}
+
+// === impl OpenLoop ===
+
+impl Iterator for OpenLoop {
+    type Item = Planned;
+
+    fn next(&mut self) -> Option<Planned> {
+        let at = self.arrivals.as_mut()?.next()?;
+        let seq = self.seq;
+        self.seq += 1;
+        let request = RequestId::open(seq);
+        Some(Planned { seq, at, host: self.plan.host(request), demand: self.plan.demand(request) })
+    }
+}
+
+impl FusedIterator for OpenLoop {}
+
+#[cfg(test)]
+mod tests;
