@@ -5,14 +5,18 @@
 //! turns the same effects into queue entries.
 
 pub mod arrivals;
+pub mod counters;
 pub mod dist;
 pub mod ids;
 pub mod outcome;
 pub mod plan;
+pub mod record;
 pub mod rng;
 pub mod scenario;
+pub mod table;
 pub mod time;
 pub mod users;
+pub mod wire;
 
 pub use ids::{CallId, HostId, Incarnation, RequestId, TargetId};
 pub use outcome::{FailReason, Outcome, RejectReason};
