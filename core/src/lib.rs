@@ -6,7 +6,11 @@
 
 pub mod arrivals;
 pub mod counters;
+pub mod cpu;
 pub mod dist;
+pub mod fleet;
+pub mod host;
+pub mod idle;
 pub mod ids;
 pub mod outcome;
 pub mod plan;

@@ -1,0 +1,67 @@
+//! Least connections over the shared table: the smallest in-flight count below the limit, ties by rule.
+
+use crate::ids::{HostId, RequestId, TargetId};
+use crate::rng::{KeyedRng, Purpose};
+use crate::scenario::{Scenario, TieBreak};
+use crate::table::{LoadTable, Lowest, Slot};
+
+/// How often a pick looks again because the table moved meanwhile. Some other host got through each time, so that this
+/// many in a row do not happen by chance.
+const MOST_LOOKS: u32 = 10_000;
+
+/// The policy of one host.
+#[derive(Debug)]
+pub(super) struct LeastConns {
+    seed: u64,
+    tie_break: TieBreak,
+    last_pick: TargetId,
+}
+
+impl LeastConns {
+    pub(super) fn new(scenario: &Scenario) -> Self {
+        let tie_break = scenario.load_balancer.lc.tie_break;
+        Self { seed: scenario.simulation.seed, tie_break, last_pick: TargetId(0) }
+    }
+
+    /// Takes a slot at the least loaded target; `None` if every candidate is at its limit.
+    pub(super) fn pick<T: LoadTable>(
+        &mut self,
+        host: HostId,
+        request: RequestId,
+        attempt: u32,
+        except: &[TargetId],
+        table: &mut T,
+    ) -> Option<Slot> {
+        for _ in 0..MOST_LOOKS {
+            let low = table.lowest(except)?;
+            let k = self.position(request, attempt, &low, except, table);
+            let Some(target) = table.nth(&low, k, except) else {
+                continue;
+            };
+            if let Ok(slot) = table.reserve(host, target, &low) {
+                self.last_pick = target;
+                return Some(slot);
+            }
+        }
+        None
+    }
+
+    fn position<T: LoadTable>(
+        &self,
+        request: RequestId,
+        attempt: u32,
+        low: &Lowest,
+        except: &[TargetId],
+        table: &T,
+    ) -> u32 {
+        match self.tie_break {
+            _ if low.len == 1 => 0,
+            TieBreak::LowestId => 0,
+            TieBreak::Rotate => table.position_after(low, self.last_pick, except),
+            TieBreak::Random => {
+                let u = KeyedRng::new(self.seed, Purpose::Choice, request.0).uniform_at(attempt);
+                ((u * f64::from(low.len)) as u32).min(low.len - 1)
+            }
+        }
+    }
+}

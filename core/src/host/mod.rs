@@ -1,0 +1,201 @@
+//! One load-balancer host as a state machine without I/O: retries, waits, queues, deadlines, idle scans.
+//!
+//! The proxy turns [`Effect`]s into sockets and precise timers, the simulator into queue entries; both feed what happens
+//! back as [`Input`]s. Neither decides anything. The order of the effects of one call is the order in which they happen.
+//!
+//! The steps are those of the scenario's semantics (`docs/scenario.md`): a call takes *attempts*, picked by the
+//! architecture's policy (`ring`, `least_conns`); when nobody can take it, the scenario's mode decides; a deadline
+//! ends it wherever it is.
+
+mod attempt;
+mod call;
+mod exhausted;
+mod fleet_view;
+mod idle;
+mod io;
+mod least_conns;
+mod queue;
+mod ring;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use call::{Call, Calls, Stage};
+use fleet_view::FleetView;
+pub use io::*;
+use least_conns::LeastConns;
+use queue::Queue;
+use ring::Ring;
+use rules::Rules;
+
+use crate::ids::{CallId, HostId};
+use crate::outcome::Outcome;
+use crate::scenario::{Architecture, Scenario};
+use crate::table::{LoadTable, Slot};
+use crate::time::Nanos;
+
+/// One load-balancer host.
+#[derive(Debug)]
+pub struct Host {
+    id: HostId,
+    rules: Rules,
+    policy: Policy,
+    calls: Calls,
+    fleet: FleetView,
+    queue: Queue,
+    next_scan: Nanos,
+    /// Slots whose release takes effect late, by number.
+    late: BTreeMap<u64, Slot>,
+    late_count: u64,
+}
+
+/// How a target is chosen.
+#[derive(Debug)]
+enum Policy {
+    RoundRobin(Ring),
+    LeastConns(LeastConns),
+}
+
+/// What every step needs: the time, the shared table, and where effects go.
+struct Cx<'a, T> {
+    now: Nanos,
+    table: &'a mut T,
+    fx: &'a mut Vec<Effect>,
+}
+
+impl Host {
+    /// A host that begins at `now` (T0, or later if it joins a run) and knows the fleet: its version and the ready targets.
+    ///
+    /// `fx` receives the sleep until the first idle scan: scans are at the multiples of the interval, on every host.
+    pub fn new(
+        id: HostId,
+        scenario: &Scenario,
+        now: Nanos,
+        version: u64,
+        members: &[Endpoint],
+        fx: &mut Vec<Effect>,
+    ) -> Self {
+        let rules = Rules::new(scenario);
+        let policy = match scenario.load_balancer.architecture {
+            Architecture::RoundRobin => Policy::RoundRobin(Ring::new(scenario, id, members)),
+            Architecture::LeastConns => Policy::LeastConns(LeastConns::new(scenario)),
+        };
+        let next_scan = rules.scan_after(now);
+        if rules.idle_threshold > 0 {
+            fx.push(Effect::Sleep { id: TimerId::Scan, until: next_scan });
+        }
+        Self {
+            id,
+            rules,
+            policy,
+            calls: Calls::default(),
+            fleet: FleetView::new(version),
+            queue: Queue::default(),
+            next_scan,
+            late: BTreeMap::new(),
+            late_count: 0,
+        }
+    }
+
+    /// Something happened at `now`; what is to be done is appended to `fx`. Without a shared table
+    /// ([`Architecture::RoundRobin`]) any empty table will do.
+    pub fn on<T: LoadTable>(&mut self, now: Nanos, input: Input, table: &mut T, fx: &mut Vec<Effect>) {
+        let cx = &mut Cx { now, table, fx };
+        match input {
+            Input::Arrive(arrival) => self.arrive(arrival, cx),
+            Input::AttemptEnded { ticket, end } => self.attempt_ended(ticket, end, cx),
+            Input::Cancelled { call } => self.cancelled(call, cx),
+            Input::Timer { id } => self.timer(id, cx),
+            Input::FleetChange { version, change } => self.fleet_change(version, change, cx),
+            Input::Snapshot { version, members } => self.snapshot(version, &members, cx),
+            Input::ScaleUp { call, answer } => self.scale_up_answer(call, answer, cx),
+            Input::Counts { counts } => self.propose_unused(counts, cx),
+            Input::Wake => self.serve_queue(1, cx),
+        }
+    }
+
+    /// Calls that have not been answered.
+    pub fn open_calls(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Open tickets: what this host has in flight.
+    pub fn in_flight(&self) -> u32 {
+        self.fleet.in_flight()
+    }
+
+    fn timer<T: LoadTable>(&mut self, id: TimerId, cx: &mut Cx<'_, T>) {
+        match id {
+            TimerId::Deadline(call) => self.deadline(call, cx),
+            TimerId::Wait(call, wait) => self.wait_over(call, wait, cx),
+            TimerId::Queue(call) => self.queued_for_too_long(call, cx),
+            TimerId::Scan => self.scan(cx),
+            TimerId::Release(number) => self.late_release(number, cx),
+        }
+    }
+
+    fn arrive<T: LoadTable>(&mut self, arrival: Arrival, cx: &mut Cx<'_, T>) {
+        let id = arrival.call;
+        self.calls.insert(id, Call::new(arrival, cx.now));
+        if arrival.deadline <= cx.now {
+            return self.answer(id, Outcome::TimedOut, cx);
+        }
+        cx.fx.push(Effect::Sleep { id: TimerId::Deadline(id), until: arrival.deadline });
+        if self.queue.is_empty() {
+            self.begin_round(id, cx);
+        } else {
+            self.enqueue(id, cx);
+            self.try_head_if_idle(cx);
+        }
+    }
+
+    /// The deadline: whatever the call is doing, it is over.
+    fn deadline<T: LoadTable>(&mut self, id: CallId, cx: &mut Cx<'_, T>) {
+        let Some(call) = self.calls.get(id) else {
+            return;
+        };
+        if matches!(call.stage, Stage::Attempting { .. }) {
+            cx.fx.push(Effect::Abort { call: id });
+        }
+        self.answer(id, Outcome::TimedOut, cx);
+    }
+
+    /// The client went away: nobody is to be answered.
+    fn cancelled<T: LoadTable>(&mut self, id: CallId, cx: &mut Cx<'_, T>) {
+        self.drop_call(id, cx);
+    }
+
+    /// The call is over: gives back what it holds while it waits, and answers.
+    fn answer<T: LoadTable>(&mut self, id: CallId, outcome: Outcome, cx: &mut Cx<'_, T>) {
+        let Some(call) = self.drop_call(id, cx) else {
+            return;
+        };
+        let overhead = match call.stage {
+            Stage::Attempting { overhead } => overhead,
+            _ => cx.now - call.arrived,
+        };
+        let (attempts, target) = (call.attempts, call.last);
+        cx.fx.push(Effect::Answer { call: id, outcome, attempts, target, overhead });
+    }
+
+    fn drop_call<T: LoadTable>(&mut self, id: CallId, cx: &mut Cx<'_, T>) -> Option<Call> {
+        let mut call = self.calls.remove(id)?;
+        cx.fx.push(Effect::Forget { id: TimerId::Deadline(id) });
+        match &mut call.stage {
+            Stage::Waiting { wait, .. } => cx.fx.push(Effect::Forget { id: TimerId::Wait(id, *wait) }),
+            Stage::ScalingUp { reserved } => {
+                if let Some(slot) = reserved.take() {
+                    self.release(slot, cx);
+                }
+            }
+            Stage::Queued | Stage::Attempting { .. } => {}
+        }
+        if let Some(place) = call.queue_place {
+            cx.fx.push(Effect::Forget { id: TimerId::Queue(id) });
+            self.leave_queue(place, cx);
+        }
+        Some(call)
+    }
+}

@@ -1,0 +1,139 @@
+//! The queue of a host: first in, first out, bounded in length and in time.
+//!
+//! With least connections any release wakes the host whose head has waited longest. With round robin a host knows only of
+//! its own completions and of fleet changes; one that has nothing in flight has no completion to wait for, and tries its head
+//! when a request arrives or times out in the queue.
+
+use std::collections::BTreeMap;
+
+use super::call::Stage;
+use super::{Cx, Effect, Host, Policy, TimerId};
+use crate::ids::{CallId, TargetId};
+use crate::outcome::RejectReason;
+use crate::scenario::NoCapacity;
+use crate::table::LoadTable;
+use crate::time::Nanos;
+
+/// Calls that wait, by place. A call keeps its place while it is tried, and comes back to it.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    waiting: BTreeMap<u64, (CallId, Nanos)>,
+    places: u64,
+}
+
+impl Queue {
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    fn head_since(&self) -> Option<Nanos> {
+        self.waiting.values().next().map(|(_, since)| *since)
+    }
+}
+
+impl Host {
+    /// The call waits in the queue, at its old place if it had one.
+    pub(super) fn enqueue<T: LoadTable>(&mut self, id: CallId, cx: &mut Cx<'_, T>) {
+        let NoCapacity::Queue { depth, timeout } = self.rules.no_capacity else {
+            return;
+        };
+        let Some(call) = self.calls.get_mut(id) else {
+            return;
+        };
+        if call.queue_over {
+            return self.reject(id, RejectReason::QueueTimeout, cx);
+        }
+        let place = match call.queue_place {
+            Some(place) => place,
+            None if self.queue.waiting.len() >= depth as usize => {
+                return self.reject(id, RejectReason::QueueFull, cx);
+            }
+            None => {
+                cx.fx.push(Effect::Sleep { id: TimerId::Queue(id), until: cx.now + timeout });
+                self.queue.places += 1;
+                self.queue.places
+            }
+        };
+        call.queue_place = Some(place);
+        call.stage = Stage::Queued;
+        let (since, refused) = (call.arrived, !call.tried.is_empty());
+        self.queue.waiting.insert(place, (id, since));
+        self.publish_head(cx);
+        // A slot may have come free since the pick. But a target that refuses although the table has room (it serves others
+        // too) is not asked again until something changes: that would go round without a pause.
+        if !refused && self.has_room(cx) {
+            self.serve_queue(1, cx);
+        }
+    }
+
+    /// Tries the first `most` calls of the queue; as many as there is room for where the table tells.
+    pub(super) fn serve_queue<T: LoadTable>(&mut self, most: u32, cx: &mut Cx<'_, T>) {
+        let shared = matches!(self.policy, Policy::LeastConns(_));
+        for _ in 0..most {
+            if shared && !self.has_room(cx) {
+                break;
+            }
+            let Some((_, (id, _))) = self.queue.waiting.pop_first() else {
+                break;
+            };
+            self.publish_head(cx);
+            self.begin_round(id, cx);
+        }
+        if shared && self.queue.is_empty() && self.has_room(cx) {
+            self.wake_longest_waiting(cx);
+        }
+    }
+
+    /// Without a shared table, a host with nothing in flight hears of no free slot: it tries its head by itself.
+    pub(super) fn try_head_if_idle<T: LoadTable>(&mut self, cx: &mut Cx<'_, T>) {
+        if matches!(self.policy, Policy::RoundRobin(_)) && self.in_flight() == 0 {
+            self.serve_queue(1, cx);
+        }
+    }
+
+    /// A slot that this host held is free again.
+    pub(super) fn slot_freed<T: LoadTable>(&mut self, cx: &mut Cx<'_, T>) {
+        if !matches!(self.rules.no_capacity, NoCapacity::Queue { .. }) {
+            return;
+        }
+        match self.policy {
+            Policy::RoundRobin(_) => self.serve_queue(1, cx),
+            Policy::LeastConns(_) => self.wake_longest_waiting(cx),
+        }
+    }
+
+    fn wake_longest_waiting<T: LoadTable>(&mut self, cx: &mut Cx<'_, T>) {
+        match cx.table.longest_waiting() {
+            Some(host) if host == self.id => self.serve_queue(1, cx),
+            Some(host) => cx.fx.push(Effect::Wake { host }),
+            None => {}
+        }
+    }
+
+    pub(super) fn queued_for_too_long<T: LoadTable>(&mut self, id: CallId, cx: &mut Cx<'_, T>) {
+        let Some(call) = self.calls.get_mut(id) else {
+            return;
+        };
+        call.queue_over = true;
+        if matches!(call.stage, Stage::Queued) {
+            self.reject(id, RejectReason::QueueTimeout, cx);
+            self.try_head_if_idle(cx);
+        }
+    }
+
+    pub(super) fn leave_queue<T: LoadTable>(&mut self, place: u64, cx: &mut Cx<'_, T>) {
+        if self.queue.waiting.remove(&place).is_some() {
+            self.publish_head(cx);
+        }
+    }
+
+    fn publish_head<T: LoadTable>(&self, cx: &mut Cx<'_, T>) {
+        cx.table.set_waiting(self.id, self.queue.head_since());
+    }
+
+    /// Whether the shared table has a candidate; never, where there is none.
+    fn has_room<T: LoadTable>(&self, cx: &Cx<'_, T>) -> bool {
+        let left_out: Vec<TargetId> = self.fleet.left_out().iter().copied().collect();
+        matches!(self.policy, Policy::LeastConns(_)) && cx.table.lowest(&left_out).is_some()
+    }
+}

@@ -1,0 +1,295 @@
+//! One host's decisions, input by input; whole scenarios are the simulator's tests.
+
+use serde_json::{Value, json};
+
+use super::{Arrival, AttemptEnd, Change, Effect, Endpoint, Host, IdleCounts, Input, ScaleUpAnswer, Ticket, TimerId};
+use crate::ids::{CallId, HostId, RequestId, TargetId};
+use crate::outcome::RejectReason;
+use crate::record::DecisionKind;
+use crate::scenario::Scenario;
+use crate::table::{BucketTable, FleetRows, RowState};
+use crate::time::Nanos;
+
+/// A host, its table, and the tickets that it has handed out and not got back.
+struct Rig {
+    host: Host,
+    table: BucketTable,
+    tickets: Vec<Ticket>,
+}
+
+fn ms(ms: u64) -> Nanos {
+    Nanos::from_millis(ms)
+}
+
+fn endpoint(target: u32) -> Endpoint {
+    Endpoint::new(TargetId(target), 0, Nanos::ZERO)
+}
+
+/// Over `targets` targets of one slot; `lb` is laid over the load balancer's defaults.
+fn rig(targets: u32, lb: Value) -> Rig {
+    let scenario = json!({"load_balancer": lb, "targets": {"max_concurrency_per_target": 1},
+        "scaling": {"idle_window_ms": 1000, "scan_interval_ms": 500}});
+    let scenario = Scenario::from_value("host", &scenario, &mut |_| Err("no files".to_owned())).unwrap();
+    let mut table = BucketTable::new(1, 1);
+    let members: Vec<Endpoint> = (1..=targets).map(endpoint).collect();
+    for member in &members {
+        table.put(member.target, 0, RowState::Ready, Nanos::ZERO);
+    }
+    let mut fx = Vec::new();
+    let host = Host::new(HostId(0), &scenario, Nanos::ZERO, 10, &members, &mut fx);
+    assert!(matches!(fx[..], [Effect::Sleep { id: TimerId::Scan, until }] if until == ms(500)));
+    Rig { host, table, tickets: Vec::new() }
+}
+
+fn round_robin(more: Value) -> Value {
+    laid_over(json!({"architecture": "round_robin", "rr": {"retry_limit": 1}}), more)
+}
+
+fn least_conns(more: Value) -> Value {
+    laid_over(json!({"architecture": "least_conns", "lc": {"retry_limit": 1, "tie_break": "lowest_id"}}), more)
+}
+
+fn laid_over(mut base: Value, more: Value) -> Value {
+    for (key, value) in more.as_object().unwrap() {
+        base[key] = value.clone();
+    }
+    base
+}
+
+impl Rig {
+    /// Feeds an input; keeps the tickets; what is left, without records and forgotten sleeps, in words.
+    fn on(&mut self, now: Nanos, input: Input) -> Vec<String> {
+        let mut fx = Vec::new();
+        self.host.on(now, input, &mut self.table, &mut fx);
+        fx.into_iter().filter_map(|effect| self.word(effect)).collect()
+    }
+
+    fn word(&mut self, effect: Effect) -> Option<String> {
+        Some(match effect {
+            Effect::Dispatch { call, ticket, attempts, .. } => {
+                let word = format!("{} to {} as attempt {attempts}", call.0, ticket.target());
+                self.tickets.push(ticket);
+                word
+            }
+            Effect::Answer { call, outcome, attempts, .. } => format!("{} {outcome} after {attempts}", call.0),
+            Effect::Abort { call } => format!("abort {}", call.0),
+            Effect::Sleep { id: TimerId::Wait(..), until } => format!("wait until {until}"),
+            Effect::AskScaleUp { call } => format!("ask for {}", call.0),
+            Effect::AskScaleDown { target } => format!("down with {target}"),
+            Effect::Released { target } => format!("released {target}"),
+            Effect::ReadCounts { targets, .. } => format!("read {}", targets.len()),
+            Effect::Wake { host } => format!("wake {host}"),
+            Effect::Sleep { .. } | Effect::Forget { .. } | Effect::Record(_) => return None,
+        })
+    }
+
+    fn arrive(&mut self, now: Nanos, call: u64) -> Vec<String> {
+        let arrival =
+            Arrival { call: CallId(call), request: RequestId(call), deadline: now + ms(60_000), idempotent: true };
+        self.on(now, Input::Arrive(arrival))
+    }
+
+    /// Ends the oldest open attempt.
+    fn end(&mut self, now: Nanos, end: AttemptEnd) -> Vec<String> {
+        let ticket = self.tickets.remove(0);
+        self.on(now, Input::AttemptEnded { ticket, end })
+    }
+}
+
+const DONE: AttemptEnd = AttemptEnd::Done { ok: true };
+
+#[test]
+fn round_robin_takes_turns_and_waits_after_every_refusal() {
+    let mut rig = rig(2, round_robin(json!({"rr": {"retry_limit": 1, "retry_delay_ms": 7}})));
+    assert_eq!(rig.arrive(ms(1), 1), ["1 to t-001 as attempt 1"]);
+    assert_eq!(rig.end(ms(2), AttemptEnd::Full), ["wait until 9 ms"]);
+    assert_eq!(rig.on(ms(9), Input::Timer { id: TimerId::Wait(CallId(1), 1) }), ["1 to t-002 as attempt 2"]);
+    // The wait after the last refusal comes before the scale-up, too.
+    assert_eq!(rig.end(ms(10), AttemptEnd::Full), ["wait until 17 ms"]);
+    assert_eq!(rig.on(ms(17), Input::Timer { id: TimerId::Wait(CallId(1), 2) }), ["ask for 1"]);
+    let members = vec![endpoint(1), endpoint(2), endpoint(3)];
+    assert!(rig.on(ms(20), Input::Snapshot { version: 11, members }).is_empty());
+    let answer = ScaleUpAnswer::Ready(TargetId(3), 0);
+    assert_eq!(rig.on(ms(20), Input::ScaleUp { call: CallId(1), answer }), ["1 to t-003 as attempt 3"]);
+    // The attempt on the new target did not touch the index.
+    assert_eq!(rig.arrive(ms(21), 2), ["2 to t-001 as attempt 1"]);
+}
+
+#[test]
+fn a_new_target_that_refuses_ends_the_call() {
+    let mut rig = rig(0, round_robin(json!({})));
+    assert_eq!(rig.arrive(ms(1), 1), ["ask for 1"]);
+    let answer = ScaleUpAnswer::Ready(TargetId(1), 0);
+    assert_eq!(rig.on(ms(2), Input::ScaleUp { call: CallId(1), answer }), ["1 to t-001 as attempt 1"]);
+    assert_eq!(rig.end(ms(3), AttemptEnd::Full), ["1 rejected;reason=new_target_full after 1"]);
+    assert_eq!(rig.host.open_calls(), 0);
+}
+
+#[test]
+fn least_connections_leaves_out_what_was_tried_while_another_has_room() {
+    let mut rig = rig(2, least_conns(json!({"no_capacity": "fail"})));
+    assert_eq!(rig.arrive(ms(1), 1), ["1 to t-001 as attempt 1"]);
+    assert_eq!(rig.end(ms(2), AttemptEnd::Full), ["1 to t-002 as attempt 2"]);
+    assert_eq!(rig.end(ms(3), AttemptEnd::Full), ["1 rejected;reason=retries_exhausted after 2"]);
+    assert_eq!(rig.table.total_in_flight(), 0);
+}
+
+#[test]
+fn least_connections_reserves_at_a_target_that_starts() {
+    let mut rig = rig(0, least_conns(json!({})));
+    assert_eq!(rig.arrive(ms(1), 1), ["ask for 1"]);
+    rig.table.put(TargetId(1), 0, RowState::Starting, ms(1));
+    assert!(rig.on(ms(1), Input::ScaleUp { call: CallId(1), answer: ScaleUpAnswer::Accepted(TargetId(1)) }).is_empty());
+    assert_eq!(rig.table.in_flight(TargetId(1)), 1);
+    rig.table.put(TargetId(1), 0, RowState::Ready, ms(5));
+    assert_eq!(rig.arrive(ms(6), 2), ["ask for 2"], "the slot belongs to the first");
+    let answer = ScaleUpAnswer::Ready(TargetId(1), 0);
+    assert_eq!(rig.on(ms(6), Input::ScaleUp { call: CallId(1), answer }), ["1 to t-001 as attempt 1"]);
+    assert_eq!(
+        rig.on(ms(7), Input::ScaleUp { call: CallId(2), answer: ScaleUpAnswer::Refused }),
+        ["2 rejected;reason=no_capacity after 0"]
+    );
+}
+
+#[test]
+fn a_call_that_ends_while_it_waits_for_a_start_gives_its_reservation_back() {
+    for end in [Input::Timer { id: TimerId::Deadline(CallId(1)) }, Input::Cancelled { call: CallId(1) }] {
+        let mut rig = rig(0, least_conns(json!({})));
+        rig.arrive(ms(1), 1);
+        rig.table.put(TargetId(1), 0, RowState::Starting, ms(1));
+        rig.on(ms(1), Input::ScaleUp { call: CallId(1), answer: ScaleUpAnswer::Accepted(TargetId(1)) });
+        rig.on(ms(2), end);
+        assert_eq!(rig.table.total_in_flight(), 0);
+        assert_eq!(rig.host.open_calls(), 0);
+    }
+}
+
+#[test]
+fn a_deadline_closes_the_attempt_and_its_ticket_frees_the_slot() {
+    let mut rig = rig(1, least_conns(json!({})));
+    rig.arrive(ms(1), 1);
+    let fired = rig.on(ms(60_001), Input::Timer { id: TimerId::Deadline(CallId(1)) });
+    assert_eq!(fired, ["abort 1", "1 timed_out after 1"]);
+    assert_eq!(rig.table.total_in_flight(), 1);
+    assert!(rig.end(ms(60_001), AttemptEnd::Closed).is_empty());
+    assert_eq!((rig.table.total_in_flight(), rig.host.in_flight()), (0, 0));
+    assert!(rig.on(ms(60_002), Input::Timer { id: TimerId::Deadline(CallId(1)) }).is_empty(), "an old timer");
+}
+
+#[test]
+fn a_target_without_a_connection_is_left_out_until_the_fleet_changes() {
+    let mut rig = rig(2, round_robin(json!({})));
+    rig.arrive(ms(1), 1);
+    assert_eq!(rig.end(ms(2), AttemptEnd::Gone), ["1 to t-002 as attempt 2"]);
+    assert_eq!(rig.arrive(ms(3), 2), ["2 to t-002 as attempt 1"]);
+    rig.on(ms(4), Input::FleetChange { version: 11, change: Change::Ready(endpoint(3)) });
+    let next: Vec<_> = (3..6).flat_map(|call| rig.arrive(ms(5), call)).collect();
+    assert_eq!(next, ["3 to t-001 as attempt 1", "4 to t-002 as attempt 1", "5 to t-003 as attempt 1"]);
+}
+
+#[test]
+fn what_may_not_be_tried_again_ends_failed() {
+    let mut rig = rig(2, round_robin(json!({"retry_on": ["connect"]})));
+    rig.arrive(ms(1), 1);
+    assert_eq!(rig.end(ms(2), AttemptEnd::Full), ["1 failed;reason=http after 1"]);
+    rig.arrive(ms(3), 2);
+    assert_eq!(rig.end(ms(4), AttemptEnd::Reset { committed: false }), ["2 failed;reason=reset after 1"]);
+}
+
+#[test]
+fn a_cordon_is_released_when_nothing_is_in_flight_there() {
+    let mut rig = rig(2, round_robin(json!({})));
+    rig.arrive(ms(1), 1);
+    let cordon = |version, target| Input::FleetChange { version, change: Change::Cordoned(TargetId(target)) };
+    assert_eq!(rig.on(ms(2), cordon(11, 2)), ["released t-002"]);
+    assert!(rig.on(ms(3), cordon(12, 1)).is_empty(), "it holds a ticket there");
+    assert_eq!(rig.arrive(ms(4), 2), ["ask for 2"], "no dispatch to a cordoned target");
+    assert_eq!(rig.end(ms(5), DONE), ["released t-001", "1 ok after 1"]);
+    // A snapshot that knows of the cordon already does not spare the answer.
+    rig.on(ms(6), Input::Snapshot { version: 20, members: vec![] });
+    assert_eq!(rig.on(ms(7), cordon(13, 9)), ["released t-009"]);
+}
+
+#[test]
+fn changes_that_a_snapshot_holds_are_not_applied_again() {
+    let mut rig = rig(1, round_robin(json!({})));
+    rig.on(ms(1), Input::Snapshot { version: 12, members: vec![endpoint(1), endpoint(2)] });
+    rig.on(ms(2), Input::FleetChange { version: 12, change: Change::Gone(TargetId(2), 0) });
+    let picks: Vec<_> = (1..3).flat_map(|call| rig.arrive(ms(3), call)).collect();
+    assert_eq!(picks, ["1 to t-001 as attempt 1", "2 to t-002 as attempt 1"]);
+}
+
+#[test]
+fn a_queue_is_first_in_first_out_and_bounded() {
+    let queue = json!({"no_capacity": {"mode": "queue", "depth": 2, "timeout_ms": 100}});
+    let mut rig = rig(1, least_conns(queue));
+    assert_eq!(rig.arrive(ms(1), 1), ["1 to t-001 as attempt 1"]);
+    assert!(rig.arrive(ms(2), 2).is_empty() && rig.arrive(ms(3), 3).is_empty());
+    assert_eq!(rig.arrive(ms(4), 4), ["4 rejected;reason=queue_full after 0"]);
+    assert_eq!(rig.end(ms(5), DONE), ["1 ok after 1", "2 to t-001 as attempt 1"]);
+    let over = rig.on(ms(103), Input::Timer { id: TimerId::Queue(CallId(3)) });
+    assert_eq!(over, ["3 rejected;reason=queue_timeout after 0"]);
+    assert_eq!(rig.end(ms(104), DONE), ["2 ok after 1"]);
+}
+
+#[test]
+fn a_round_robin_queue_without_a_completion_to_wait_for_tries_its_head_itself() {
+    let queue = json!({"no_capacity": {"mode": "queue", "depth": 9, "timeout_ms": 100}, "rr": {"retry_limit": 0}});
+    let mut rig = rig(1, round_robin(queue));
+    rig.arrive(ms(1), 1);
+    // Another host's request holds the slot: nothing of this host's is in flight, and nobody will wake it.
+    assert!(rig.end(ms(2), AttemptEnd::Full).is_empty());
+    assert_eq!(rig.arrive(ms(3), 2), ["1 to t-001 as attempt 2"], "the head goes first");
+    assert_eq!(rig.end(ms(4), DONE), ["1 ok after 2", "2 to t-001 as attempt 1"]);
+}
+
+#[test]
+fn a_release_wakes_the_host_whose_head_has_waited_longest() {
+    let queue = json!({"no_capacity": {"mode": "queue", "depth": 9, "timeout_ms": 100}});
+    let mut rig = rig(1, least_conns(queue));
+    rig.arrive(ms(1), 1);
+    crate::table::LoadTable::set_waiting(&mut rig.table, HostId(7), Some(ms(2)));
+    assert_eq!(rig.end(ms(5), DONE), ["1 ok after 1", "wake 7"]);
+}
+
+#[test]
+fn an_injected_lock_delays_the_pick_and_the_effect_of_a_release() {
+    let lc = json!({"lc": {"shared_map_lock_latency_ms": 2, "tie_break": "lowest_id"}});
+    let mut rig = rig(1, least_conns(lc));
+    assert_eq!(rig.arrive(ms(1), 1), ["wait until 3 ms"]);
+    assert_eq!(rig.on(ms(3), Input::Timer { id: TimerId::Wait(CallId(1), 1) }), ["1 to t-001 as attempt 1"]);
+    assert_eq!(rig.end(ms(10), DONE), ["1 ok after 1"], "nobody waits for a release");
+    assert_eq!(rig.table.total_in_flight(), 1);
+    rig.on(ms(12), Input::Timer { id: TimerId::Release(1) });
+    assert_eq!(rig.table.total_in_flight(), 0);
+}
+
+#[test]
+fn idle_targets_are_proposed_from_the_highest_number_down() {
+    let mut rr = rig(3, round_robin(json!({})));
+    assert!(rr.on(ms(500), Input::Timer { id: TimerId::Scan }).is_empty(), "none is older than the window");
+    assert_eq!(rr.on(ms(1500), Input::Timer { id: TimerId::Scan }), ["read 3"]);
+    let counts = |accepted_in_window, in_flight| IdleCounts { accepted_in_window, in_flight };
+    let counts = vec![(TargetId(1), counts(0, 0)), (TargetId(2), counts(1, 0)), (TargetId(3), counts(0, 0))];
+    assert_eq!(rr.on(ms(1500), Input::Counts { counts }), ["down with t-003", "down with t-001"]);
+    let mut lc = rig(2, least_conns(json!({})));
+    lc.arrive(ms(900), 1);
+    assert_eq!(lc.on(ms(1500), Input::Timer { id: TimerId::Scan }), ["down with t-002"]);
+}
+
+#[test]
+fn every_attempt_and_reject_is_written_down() {
+    let mut rig = rig(1, round_robin(json!({"no_capacity": "fail", "rr": {"retry_limit": 0}})));
+    rig.arrive(ms(1), 1);
+    let mut fx = Vec::new();
+    let ticket = rig.tickets.remove(0);
+    rig.host.on(ms(4), Input::AttemptEnded { ticket, end: AttemptEnd::Full }, &mut rig.table, &mut fx);
+    let record = |effect| match effect {
+        Effect::Record(d) => Some((d.kind, d.at, d.until, d.known, d.own)),
+        _ => None,
+    };
+    let records: Vec<_> = fx.into_iter().filter_map(record).collect();
+    let refused = (DecisionKind::Refuse, ms(1), ms(4), 1, 1);
+    let rejected = (DecisionKind::Reject(RejectReason::RetriesExhausted), ms(4), ms(4), 1, 0);
+    assert_eq!(records, [refused, rejected]);
+}
