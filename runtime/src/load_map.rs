@@ -1,0 +1,207 @@
+//! The load table for the processes of one machine: a memory-mapped file.
+//!
+//! The scaler creates it ([`LoadMap::create`]) and keeps its rows ([`FleetRows`]); every proxy opens it and joins as one
+//! host ([`LoadMap::join`]), which is its [`LoadTable`]. A pick is the exact minimum at its moment over all processes:
+//! hosts look without a lock and reserve under one, and only if nothing has changed in between.
+//!
+//! A process may be killed anywhere. What it held is in cells of its own, which the next host of its number or
+//! [`LoadMap::reap`] clears; that it is dead is known at once and without a time-out, since the kernel gives up its owner
+//! lock. If it died in the middle of an update, the next update builds the index again.
+//!
+//! Not here: addresses of targets (hosts learn them with the fleet's changes), and any choice among equals. It does not
+//! help against a process that is *stopped* (SIGSTOP) within an update: the others wait until it goes on.
+
+mod index;
+mod scan;
+mod shared;
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::atomic::Ordering::Relaxed;
+
+use anyhow::{Context, ensure};
+use galton_core::table::{FleetRows, LoadTable, Lowest, Moved, RowState, Slot};
+use galton_core::{HostId, Incarnation, Nanos, TargetId};
+
+use index::{Index, NEVER};
+use shared::{Shape, Shared};
+
+/// A load map, as the scaler has it, and a proxy before it joins.
+#[derive(Debug)]
+pub struct LoadMap {
+    index: Index,
+}
+
+/// A load map as one host has it. The host's number is taken until this is dropped or its process dies.
+#[derive(Debug)]
+pub struct HostMap {
+    index: Index,
+    host: HostId,
+}
+
+// === impl LoadMap ===
+
+impl LoadMap {
+    /// Creates the file `path`, in place of one that is there.
+    ///
+    /// `rows`: room for so many targets at a time, restarted and removed ones on which slots are still held included (at
+    /// most 65536); `hosts`: room for hosts 0 to `hosts − 1` (at most 1024); `limit`: slots per target; `idle_threshold`:
+    /// a target is idle while fewer slots than this are taken, 0: never.
+    pub fn create(path: &Path, rows: u32, hosts: u32, limit: u32, idle_threshold: u32) -> anyhow::Result<Self> {
+        let new = path.with_added_extension("new");
+        let make = || {
+            let file = File::options().read(true).write(true).create(true).truncate(true).open(&new)?;
+            let index = Index { shared: Shared::create(file, Shape { rows, hosts, limit, idle_threshold })? };
+            index.shared.waiting().iter().for_each(|since| since.store(NEVER, Relaxed));
+            // Under its name only when it is complete; a map of that name goes on for those who have it.
+            std::fs::rename(&new, path)?;
+            std::io::Result::Ok(Self { index })
+        };
+        make().with_context(|| format!("cannot create the load map {}", path.display()))
+    }
+
+    /// Opens a map. A file that is not a map, or not a whole one, is an error.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let open = || Shared::open(File::options().read(true).write(true).open(path)?);
+        let shared = open().with_context(|| format!("cannot open the load map {}", path.display()))?;
+        Ok(Self { index: Index { shared } })
+    }
+
+    /// Joins as this host, and gives back what a dead predecessor of its number still held, at `now`.
+    ///
+    /// An error if the map has no room for this host, or if a living process has this number.
+    pub fn join(self, host: HostId, now: Nanos) -> anyhow::Result<HostMap> {
+        let index = self.index;
+        let hosts = index.shared.shape.hosts;
+        ensure!(host.0 < hosts, "host {host} cannot join a load map of {hosts} hosts");
+        let held = index.lock();
+        ensure!(index.shared.own(host.0).context("cannot lock the load map")?, "host {host} has joined already");
+        index.clear(&held, host, now);
+        index.shared.joined()[host.0 as usize].store(1, Relaxed);
+        drop(held);
+        Ok(HostMap { index, host })
+    }
+
+    /// Gives back, at `now`, what hosts held that joined and have died or left since the last call; says which.
+    pub fn reap(&mut self, now: Nanos) -> Vec<HostId> {
+        (0..self.index.shared.shape.hosts).map(HostId).filter(|host| self.bury(*host, now)).collect()
+    }
+
+    /// Whether this host had joined and nobody owns it any more; then what it held has been given back.
+    fn bury(&self, host: HostId, now: Nanos) -> bool {
+        let shared = &self.index.shared;
+        let joined = |at: &HostId| shared.joined().get(at.0 as usize).is_some_and(|joined| joined.load(Relaxed) == 1);
+        if !joined(&host) {
+            return false;
+        }
+        // Whoever joins takes the owner lock under this lock as well: neither finds it in the other's hands.
+        let held = self.index.lock();
+        match shared.own(host.0) {
+            Ok(true) => {}
+            Ok(false) => return false,
+            Err(error) => {
+                tracing::error!(%host, %error, "cannot see whether a host is alive");
+                return false;
+            }
+        }
+        self.index.clear(&held, host, now);
+        shared.joined()[host.0 as usize].store(0, Relaxed);
+        if let Err(error) = shared.disown(host.0) {
+            tracing::error!(%host, %error, "cannot give a dead host's number back");
+        }
+        true
+    }
+}
+
+// === impl FleetRows for LoadMap ===
+
+impl FleetRows for LoadMap {
+    fn put(&mut self, target: TargetId, incarnation: Incarnation, state: RowState, now: Nanos) {
+        self.index.put(target, incarnation, state, now);
+    }
+
+    fn remove(&mut self, target: TargetId, incarnation: Incarnation) {
+        self.index.remove(target, incarnation);
+    }
+
+    /// What [`LoadMap::reap`] does, for one host: one that is alive is left alone, be it the next of its number.
+    fn forget_host(&mut self, host: HostId, now: Nanos) {
+        self.bury(host, now);
+    }
+
+    fn in_flight(&self, target: TargetId) -> u32 {
+        self.index.in_flight(target)
+    }
+
+    fn total_in_flight(&self) -> u64 {
+        self.index.total_in_flight()
+    }
+}
+
+// === impl HostMap ===
+
+impl Drop for HostMap {
+    fn drop(&mut self) {
+        // Closing the file does it as well, but not while a child between its fork and its exec has the file open too.
+        if let Err(error) = self.index.shared.disown(self.host.0) {
+            tracing::error!(host = %self.host, %error, "cannot give a host's number back");
+        }
+    }
+}
+
+// === impl LoadTable for HostMap ===
+
+impl LoadTable for HostMap {
+    fn lowest(&self, except: &[TargetId]) -> Option<Lowest> {
+        self.index.lowest(except)
+    }
+
+    fn nth(&self, low: &Lowest, k: u32, except: &[TargetId]) -> Option<TargetId> {
+        self.index.nth(low, k, except)
+    }
+
+    fn position_after(&self, low: &Lowest, after: TargetId, except: &[TargetId]) -> u32 {
+        self.index.position_after(low, after, except)
+    }
+
+    fn reserve(&mut self, host: HostId, target: TargetId, low: &Lowest) -> Result<Slot, Moved> {
+        debug_assert_eq!(host, self.host, "cells belong to their host alone");
+        self.index.take(self.host, target, Some(low)).map(|(slot, _)| slot).ok_or(Moved)
+    }
+
+    fn reserve_at(&mut self, host: HostId, target: TargetId) -> Option<Slot> {
+        debug_assert_eq!(host, self.host, "cells belong to their host alone");
+        self.index.take(self.host, target, None).map(|(slot, _)| slot)
+    }
+
+    fn release(&mut self, host: HostId, slot: Slot, now: Nanos) {
+        debug_assert_eq!(host, self.host, "cells belong to their host alone");
+        self.index.release(self.host, &slot, now);
+    }
+
+    fn claim(&mut self, now: Nanos, latency: Nanos) -> Nanos {
+        let granted = |free: u64| now.max(Nanos(free)) + latency;
+        let free = self.index.shared.free().fetch_update(Relaxed, Relaxed, |free| Some(granted(free).0));
+        granted(free.unwrap_or_else(|free| free))
+    }
+
+    fn idle(&self, now: Nanos, window: Nanos) -> Vec<TargetId> {
+        self.index.idle(now, window)
+    }
+
+    fn ready(&self) -> u32 {
+        self.index.shared.ready().load(Relaxed) as u32
+    }
+
+    fn set_waiting(&mut self, host: HostId, since: Option<Nanos>) {
+        debug_assert_eq!(host, self.host, "cells belong to their host alone");
+        self.index.shared.waiting()[self.host.0 as usize].store(since.map_or(NEVER, |since| since.0), Relaxed);
+    }
+
+    fn longest_waiting(&self) -> Option<HostId> {
+        let waiting = self.index.shared.waiting().iter().map(|since| since.load(Relaxed)).zip(0..);
+        waiting.min().filter(|(since, _)| *since != NEVER).map(|(_, host)| HostId(host))
+    }
+}

@@ -1,0 +1,181 @@
+//! The load map against the conformance suite, against broken files, and against itself within one process.
+
+mod processes;
+
+use galton_core::table::conformance;
+use tempfile::TempDir;
+
+use super::*;
+
+/// All hosts and the scaler of one machine, in one process.
+struct Machine {
+    fleet: LoadMap,
+    hosts: Vec<Option<HostMap>>,
+    dir: TempDir,
+}
+
+fn join(dir: &TempDir, host: u32) -> HostMap {
+    LoadMap::open(&dir.path().join("map")).unwrap().join(HostId(host), Nanos::ZERO).unwrap()
+}
+
+impl Machine {
+    fn new(rows: u32, hosts: u32, limit: u32, idle_threshold: u32) -> Self {
+        let dir = TempDir::new().unwrap();
+        let fleet = LoadMap::create(&dir.path().join("map"), rows, hosts, limit, idle_threshold).unwrap();
+        let hosts = (0..hosts).map(|host| Some(join(&dir, host))).collect();
+        Self { fleet, hosts, dir }
+    }
+
+    fn host(&mut self, host: HostId) -> &mut HostMap {
+        self.hosts[host.0 as usize].as_mut().unwrap()
+    }
+
+    fn any(&self) -> &HostMap {
+        self.hosts[0].as_ref().unwrap()
+    }
+}
+
+impl LoadTable for Machine {
+    fn lowest(&self, except: &[TargetId]) -> Option<Lowest> {
+        self.any().lowest(except)
+    }
+    fn nth(&self, low: &Lowest, k: u32, except: &[TargetId]) -> Option<TargetId> {
+        self.any().nth(low, k, except)
+    }
+    fn position_after(&self, low: &Lowest, after: TargetId, except: &[TargetId]) -> u32 {
+        self.any().position_after(low, after, except)
+    }
+    fn reserve(&mut self, host: HostId, target: TargetId, low: &Lowest) -> Result<Slot, Moved> {
+        self.host(host).reserve(host, target, low)
+    }
+    fn reserve_at(&mut self, host: HostId, target: TargetId) -> Option<Slot> {
+        self.host(host).reserve_at(host, target)
+    }
+    fn release(&mut self, host: HostId, slot: Slot, now: Nanos) {
+        self.host(host).release(host, slot, now);
+    }
+    fn claim(&mut self, now: Nanos, latency: Nanos) -> Nanos {
+        self.host(HostId(now.0 as u32 % 2)).claim(now, latency)
+    }
+    fn idle(&self, now: Nanos, window: Nanos) -> Vec<TargetId> {
+        self.any().idle(now, window)
+    }
+    fn ready(&self) -> u32 {
+        self.any().ready()
+    }
+    fn set_waiting(&mut self, host: HostId, since: Option<Nanos>) {
+        self.host(host).set_waiting(host, since);
+    }
+    fn longest_waiting(&self) -> Option<HostId> {
+        self.any().longest_waiting()
+    }
+}
+
+impl FleetRows for Machine {
+    fn put(&mut self, target: TargetId, incarnation: Incarnation, state: RowState, now: Nanos) {
+        self.fleet.put(target, incarnation, state, now);
+    }
+    fn remove(&mut self, target: TargetId, incarnation: Incarnation) {
+        self.fleet.remove(target, incarnation);
+    }
+    fn forget_host(&mut self, host: HostId, now: Nanos) {
+        self.hosts[host.0 as usize] = None;
+        self.fleet.forget_host(host, now);
+        self.hosts[host.0 as usize] = Some(join(&self.dir, host.0));
+    }
+    fn in_flight(&self, target: TargetId) -> u32 {
+        self.fleet.in_flight(target)
+    }
+    fn total_in_flight(&self) -> u64 {
+        self.fleet.total_in_flight()
+    }
+}
+
+#[test]
+fn conforms() {
+    conformance::run(|limit, threshold| Machine::new(conformance::ROWS, conformance::HOSTS, limit, threshold));
+}
+
+fn fault(result: anyhow::Result<impl std::fmt::Debug>) -> String {
+    format!("{:#}", result.unwrap_err())
+}
+
+#[test]
+fn broken_files_are_named() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("map");
+    assert!(fault(LoadMap::open(&path)).contains("No such file"));
+    for (content, why) in [(vec![], "too few"), (vec![0; 100], "too few"), (vec![7; 8192], "not a load map")] {
+        std::fs::write(&path, content).unwrap();
+        let fault = fault(LoadMap::open(&path));
+        assert!(fault.contains(why) && fault.contains("map"), "{fault}");
+    }
+    drop(LoadMap::create(&path, 64, 4, 10, 1).unwrap());
+    LoadMap::open(&path).unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &whole[..whole.len() - 8]).unwrap();
+    assert!(fault(LoadMap::open(&path)).contains("64 rows and 4 hosts"), "truncated");
+    let mut other = whole;
+    other[12] ^= 0xff;
+    std::fs::write(&path, &other).unwrap();
+    assert!(fault(LoadMap::open(&path)).contains("layout"));
+}
+
+#[test]
+fn sizes_have_limits() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("map");
+    for (rows, hosts) in [(0, 1), (1, 0), (u32::MAX, 1), (1, u32::MAX)] {
+        assert!(fault(LoadMap::create(&path, rows, hosts, 1, 1)).contains("1 to 65536"));
+    }
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_number_has_one_living_host() {
+    let machine = Machine::new(8, 2, 1, 1);
+    let open = || LoadMap::open(&machine.dir.path().join("map")).unwrap();
+    assert!(fault(open().join(HostId(1), Nanos::ZERO)).contains("joined already"));
+    assert!(fault(open().join(HostId(2), Nanos::ZERO)).contains("2 hosts"));
+}
+
+#[test]
+fn only_the_dead_are_reaped() {
+    let mut machine = Machine::new(8, 2, 2, 1);
+    machine.fleet.put(TargetId(1), 0, RowState::Ready, Nanos::ZERO);
+    let slots = [0, 1].map(|host| machine.reserve_at(HostId(host), TargetId(1)).unwrap());
+    machine.fleet.forget_host(HostId(1), Nanos(5));
+    assert_eq!(machine.fleet.reap(Nanos(5)), []);
+    assert_eq!(machine.fleet.total_in_flight(), 2, "both are alive");
+    machine.hosts[1] = None;
+    assert_eq!(machine.fleet.reap(Nanos(6)), [HostId(1)]);
+    assert_eq!(machine.fleet.reap(Nanos(7)), [], "once");
+    assert_eq!(machine.fleet.total_in_flight(), 1);
+    machine.hosts[1] = Some(join(&machine.dir, 1));
+    let [mine, predecessors] = slots;
+    machine.release(HostId(1), predecessors, Nanos(8));
+    assert_eq!(machine.fleet.total_in_flight(), 1, "its predecessor held it");
+    machine.release(HostId(0), mine, Nanos(9));
+    assert_eq!(machine.fleet.total_in_flight(), 0);
+}
+
+#[test]
+fn rows_are_used_again() {
+    let mut machine = Machine::new(3, 1, 2, 1);
+    let mut held = Vec::new();
+    for incarnation in 0..20 {
+        machine.fleet.put(TargetId(1), incarnation, RowState::Ready, Nanos::ZERO);
+        let slot = machine.reserve_at(HostId(0), TargetId(1)).unwrap();
+        assert_eq!(slot.incarnation(), incarnation);
+        held.push(slot);
+        if held.len() == 3 {
+            machine.release(HostId(0), held.remove(0), Nanos(1));
+        }
+    }
+    machine.fleet.put(TargetId(1), 20, RowState::Ready, Nanos::ZERO);
+    machine.fleet.put(TargetId(2), 0, RowState::Ready, Nanos::ZERO);
+    assert_eq!(machine.ready(), 1, "two rows are held after their targets: there is no third");
+    machine.release(HostId(0), held.remove(0), Nanos(1));
+    machine.fleet.put(TargetId(2), 0, RowState::Ready, Nanos::ZERO);
+    assert_eq!(machine.ready(), 2);
+}
