@@ -1,0 +1,224 @@
+//! The watch streams: one per load-balancer host, and those of observers, who see the changes but are no hosts.
+//!
+//! A stream is a bounded queue of lines that the admin thread sends. Its end, for whatever reason, comes back as an event.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::Stream;
+use galton_core::HostId;
+use galton_core::wire::WatchLine;
+use hyper::body::Frame;
+use tokio::sync::{mpsc, oneshot};
+
+/// Most lines that wait for a peer. Every request that waits for a start has an answer coming, all at once; a host that
+/// falls behind by more than this is as good as gone.
+const LINES_WAITING: usize = 1 << 16;
+
+/// Most observers at once: people with a terminal, not a fleet of them.
+const OBSERVERS: usize = 16;
+
+/// Names a stream, for its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct StreamId(u64);
+
+/// All open streams.
+#[derive(Debug, Default)]
+pub(crate) struct Watchers {
+    streams: BTreeMap<StreamId, Peer>,
+    opened: u64,
+}
+
+#[derive(Debug)]
+struct Peer {
+    host: Option<HostId>,
+    /// None: given up, being closed.
+    lines: Option<mpsc::Sender<Bytes>>,
+    /// Whether `Hello` was sent: nothing else goes before it.
+    greeted: bool,
+}
+
+/// Why a stream was refused.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum WatchRefused {
+    #[error("host {0} is being watched for already")]
+    Taken(HostId),
+    #[error("there are {OBSERVERS} observers already")]
+    TooMany,
+}
+
+/// The peer's end of a stream: a body of lines.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    lines: mpsc::Receiver<Bytes>,
+    /// Dropped with the body, which tells the other end.
+    _open: oneshot::Sender<Infallible>,
+}
+
+// === impl Watchers ===
+
+impl Watchers {
+    /// Opens a stream. The receiver errs when the stream has ended; then call [`Self::ended`].
+    pub(crate) fn open(
+        &mut self,
+        host: Option<HostId>,
+    ) -> Result<(StreamId, Lines, oneshot::Receiver<Infallible>), WatchRefused> {
+        match host {
+            Some(host) if self.watches(host) => return Err(WatchRefused::Taken(host)),
+            None if self.streams.values().filter(|peer| peer.host.is_none()).count() >= OBSERVERS => {
+                return Err(WatchRefused::TooMany);
+            }
+            _ => {}
+        }
+        self.opened += 1;
+        let id = StreamId(self.opened);
+        let (sender, lines) = mpsc::channel(LINES_WAITING);
+        let (open, ended) = oneshot::channel();
+        self.streams.insert(id, Peer { host, lines: Some(sender), greeted: false });
+        Ok((id, Lines { lines, _open: open }, ended))
+    }
+
+    /// The stream has ended. Returns its host, if it was a host's.
+    pub(crate) fn ended(&mut self, id: StreamId) -> Option<HostId> {
+        self.streams.remove(&id)?.host
+    }
+
+    /// Whether this host has a stream.
+    pub(crate) fn watches(&self, host: HostId) -> bool {
+        self.streams.values().any(|peer| peer.host == Some(host))
+    }
+
+    /// The hosts that have been greeted, by number.
+    pub(crate) fn hosts(&self) -> Vec<HostId> {
+        let mut hosts: Vec<_> = self.streams.values().filter(|p| p.greeted).filter_map(|p| p.host).collect();
+        hosts.sort_unstable();
+        hosts
+    }
+
+    /// Streams that have not had their `Hello`.
+    pub(crate) fn ungreeted(&self) -> Vec<StreamId> {
+        self.streams.iter().filter(|(_, peer)| !peer.greeted).map(|(id, _)| *id).collect()
+    }
+
+    /// Sends the `Hello` with which a stream begins.
+    pub(crate) fn greet(&mut self, id: StreamId, hello: &WatchLine) {
+        if let Some(peer) = self.streams.get_mut(&id) {
+            peer.greeted = true;
+            peer.send(encode(hello));
+        }
+    }
+
+    /// A line for one host.
+    pub(crate) fn tell(&mut self, host: HostId, line: &WatchLine) {
+        self.send(line, |peer| peer.host == Some(host));
+    }
+
+    /// A line for the observers.
+    pub(crate) fn tell_observers(&mut self, line: &WatchLine) {
+        self.send(line, |peer| peer.host.is_none());
+    }
+
+    /// A line for everybody.
+    pub(crate) fn tell_all(&mut self, line: &WatchLine) {
+        self.send(line, |_| true);
+    }
+
+    fn send(&mut self, line: &WatchLine, to: impl Fn(&Peer) -> bool) {
+        let mut peers = self.streams.values_mut().filter(|peer| peer.greeted && to(peer)).peekable();
+        if peers.peek().is_some() {
+            let line = encode(line);
+            peers.for_each(|peer| peer.send(line.clone()));
+        }
+    }
+}
+
+fn encode(line: &WatchLine) -> Bytes {
+    let mut line = serde_json::to_vec(line).expect("a watch line has no map with keys that are not strings");
+    line.push(b'\n');
+    line.into()
+}
+
+// === impl Peer ===
+
+impl Peer {
+    fn send(&mut self, line: Bytes) {
+        if self.lines.as_ref().is_some_and(|lines| lines.try_send(line).is_err()) {
+            self.lines = None;
+        }
+    }
+}
+
+// === impl Lines ===
+
+impl Stream for Lines {
+    type Item = Result<Frame<Bytes>, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.lines.poll_recv(cx).map(|line| line.map(|line| Ok(Frame::data(line))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt;
+
+    use super::*;
+
+    const HELLO: WatchLine = WatchLine::Hello { start: None, version: 0, members: Vec::new() };
+
+    async fn next(lines: &mut Lines) -> WatchLine {
+        let frame = lines.next().await.unwrap().unwrap();
+        serde_json::from_slice(frame.data_ref().unwrap()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn nothing_goes_before_hello() {
+        let mut watchers = Watchers::default();
+        let (id, mut lines, _ended) = watchers.open(Some(HostId(1))).unwrap();
+        watchers.tell_all(&WatchLine::Ping);
+        assert_eq!(watchers.hosts(), []);
+        assert_eq!(watchers.ungreeted(), [id]);
+        watchers.greet(id, &HELLO);
+        watchers.tell(HostId(0), &WatchLine::Ping);
+        watchers.tell(HostId(1), &WatchLine::Ping);
+        assert_eq!((next(&mut lines).await, next(&mut lines).await), (HELLO, WatchLine::Ping));
+        assert_eq!(watchers.hosts(), [HostId(1)]);
+    }
+
+    #[tokio::test]
+    async fn one_stream_per_host_until_it_has_ended() {
+        let mut watchers = Watchers::default();
+        let (id, lines, ended) = watchers.open(Some(HostId(0))).unwrap();
+        assert_eq!(watchers.open(Some(HostId(0))).unwrap_err(), WatchRefused::Taken(HostId(0)));
+        drop(lines);
+        assert!(ended.await.is_err());
+        assert_eq!(watchers.ended(id), Some(HostId(0)));
+        assert!(watchers.open(Some(HostId(0))).is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_does_not_read_is_cut_off() {
+        let mut watchers = Watchers::default();
+        let (id, mut lines, _ended) = watchers.open(Some(HostId(0))).unwrap();
+        watchers.greet(id, &HELLO);
+        (0..LINES_WAITING).for_each(|_| watchers.tell(HostId(0), &WatchLine::Ping));
+        assert!(watchers.watches(HostId(0)), "it is a host until its stream has ended");
+        let mut read = 0;
+        while lines.next().await.is_some() {
+            read += 1;
+        }
+        assert_eq!(read, LINES_WAITING, "the stream ends where the queue was full");
+    }
+
+    #[test]
+    fn observers_are_few() {
+        let mut watchers = Watchers::default();
+        let open: Vec<_> = (0..OBSERVERS).map(|_| watchers.open(None).unwrap()).collect();
+        assert_eq!(watchers.open(None).unwrap_err(), WatchRefused::TooMany);
+        watchers.ended(open[0].0);
+        assert!(watchers.open(None).is_ok());
+    }
+}
