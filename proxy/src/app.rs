@@ -1,0 +1,181 @@
+//! The process: from arguments to an exit code.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, ensure};
+use galton_core::host::{Input, ScaleUpAnswer};
+use galton_core::scenario::Architecture;
+use galton_core::wire::Announce;
+use galton_core::{HostId, Scenario};
+use galton_runtime::admin::{self, Routes};
+use galton_runtime::book::Book;
+use galton_runtime::load_map::LoadMap;
+use galton_runtime::records::RecordWriter;
+use galton_runtime::role::{self, RoleArgs};
+use galton_runtime::shutdown::Cause;
+use galton_runtime::timer::Timer;
+use galton_runtime::{Shutdown, child, scenario_file, telemetry};
+use rustix::process::{Resource, getrlimit, setrlimit};
+use tokio::task::spawn_local;
+
+use crate::engine::Outside;
+use crate::metrics::Metrics;
+use crate::posts::{self, Posts};
+use crate::proxy::Proxy;
+use crate::server::{Capacity, Server};
+use crate::upstream::Upstreams;
+use crate::wake::WakeSocket;
+use crate::watch::Watch;
+
+/// `galton proxy`: one load-balancer host.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    pub(crate) role: RoleArgs,
+    /// Which host this is, from 0
+    #[arg(long, value_name = "H", default_value_t = 0)]
+    host: u32,
+    /// A second address, which all proxies of a machine serve together
+    #[arg(long, value_name = "ADDR")]
+    shared_listen: Option<SocketAddr>,
+    /// Address of the scaler's admin port
+    #[arg(long, value_name = "ADDR")]
+    scaler: String,
+    /// The load map shared by all hosts (least connections), created by the scaler
+    #[arg(long, value_name = "FILE")]
+    pub(crate) map: Option<PathBuf>,
+    /// Write decision records here
+    #[arg(long, value_name = "FILE")]
+    records: Option<PathBuf>,
+}
+
+/// Runs a load-balancer host until it is told to stop.
+///
+/// # Errors
+/// What kept it from starting, or broke it; a fault of arguments or scenario is exit code 2 and not an error.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    telemetry::init("proxy");
+    let scenario = match configured(&args) {
+        Ok(scenario) => scenario,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            return Ok(ExitCode::from(2));
+        }
+    };
+    let shutdown = Shutdown::listen(args.role.lifeline)?;
+    let registry = prometheus::Registry::new();
+    telemetry::register_process(&registry, "proxy")?;
+    let book = Book::create(args.role.book.as_deref())?;
+    book.register(&registry)?;
+    let metrics = Rc::new(Metrics::new(book, &registry, HostId(args.host))?);
+    let listener = role::bind(args.role.listen)?;
+    let shared = args.shared_listen.map(role::bind_shared).transpose()?;
+    let ready = Arc::new(AtomicBool::new(false));
+    let admin = admin::spawn(args.role.admin, Routes { ready: Arc::clone(&ready), registry, handler: None })?;
+    let announce = Announce {
+        role: "proxy".to_owned(),
+        data: Some(listener.local_addr()?.to_string()),
+        admin: admin.addr.to_string(),
+        pid: std::process::id(),
+    };
+    role::run_local(async move {
+        let proxy = assemble(&args, scenario, metrics)?;
+        child::announce(&announce)?;
+        serve(proxy, args.scaler, std::iter::once(listener).chain(shared).collect(), ready, shutdown).await
+    })
+}
+
+/// The scenario, if everything fits together.
+pub(crate) fn configured(args: &Args) -> anyhow::Result<Scenario> {
+    let file = args.role.scenario.as_ref().context("--scenario: a proxy needs one")?;
+    let scenario = scenario_file::load(file, &[])?;
+    let shares = scenario.load_balancer.architecture == Architecture::LeastConns;
+    ensure!(!shares || args.map.is_some(), "--map: least connections need the load map that the scaler created");
+    Ok(scenario)
+}
+
+/// The proxy with everything it needs that may not be had. Must be called on the data plane's thread.
+pub(crate) fn assemble(args: &Args, scenario: Scenario, metrics: Rc<Metrics>) -> anyhow::Result<Proxy> {
+    let host = HostId(args.host);
+    let map = args.map.as_ref().filter(|_| scenario.load_balancer.architecture == Architecture::LeastConns);
+    let outside = Outside {
+        host,
+        timer: Timer::new().context("cannot make the precise timer")?,
+        upstreams: Rc::new(Upstreams::new(scenario.targets.max_concurrency)),
+        posts: Rc::new(Posts::default()),
+        records: args.records.as_deref().map(RecordWriter::create).transpose()?.into(),
+        wakes: map.map(|map| WakeSocket::bind(map, host)).transpose().context("cannot bind the wake socket")?,
+        metrics,
+    };
+    let map = map.map(|map| LoadMap::open(map)).transpose()?;
+    Ok(Proxy::new(scenario, args.role.time_scale, Rc::new(outside), map))
+}
+
+/// Serves on the data plane's thread, until told to stop.
+pub(crate) async fn serve(
+    proxy: Proxy,
+    scaler: String,
+    listeners: Vec<TcpListener>,
+    ready: Arc<AtomicBool>,
+    shutdown: Shutdown,
+) -> anyhow::Result<ExitCode> {
+    let listeners = listeners.into_iter().map(tokio::net::TcpListener::from_std).collect::<Result<Vec<_>, _>>()?;
+    let proxy = Rc::new(proxy);
+    let mut watch = spawn_local(Watch::new(Rc::clone(&proxy), scaler.clone(), Arc::clone(&ready)).run());
+    spawn_local(speak(Rc::clone(&proxy), scaler));
+    spawn_local(wakes(Rc::clone(&proxy)));
+    let outside = Rc::clone(&proxy.outside);
+    let server = Server::new(proxy, Capacity::of(descriptors()));
+    let cause = tokio::select! {
+        cause = shutdown.wait() => cause,
+        fatal = &mut watch => return Err(fatal.context("the watch panicked")?),
+        never = server.accept_all(&listeners) => match never {},
+    };
+    drop(listeners);
+    ready.store(false, Ordering::Relaxed);
+    tracing::info!(?cause, "stopping");
+    if cause == Cause::Orphaned {
+        return Ok(ExitCode::FAILURE);
+    }
+    if !server.drain().await {
+        tracing::warn!("requests were still in flight after {:?}", crate::limits::DRAIN);
+    }
+    outside.wakes.iter().for_each(WakeSocket::unlink);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says to the scaler what the host wants.
+async fn speak(proxy: Rc<Proxy>, scaler: String) {
+    let posts = Rc::clone(&proxy.outside.posts);
+    let refused = |call| {
+        if let Some(engine) = proxy.engine() {
+            engine.feed(Input::ScaleUp { call, answer: ScaleUpAnswer::Refused });
+        }
+    };
+    posts::run(posts, scaler, proxy.outside.host, refused).await;
+}
+
+/// Serves this host's queue when another host says so.
+async fn wakes(proxy: Rc<Proxy>) {
+    let Some(wakes) = &proxy.outside.wakes else { return };
+    while let Ok(()) = wakes.woken().await {
+        if let Some(engine) = proxy.engine() {
+            engine.feed(Input::Wake);
+        }
+    }
+}
+
+/// The most descriptors this process may have, after asking for as many as it may ask for.
+fn descriptors() -> usize {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "cannot raise the limit on descriptors");
+    }
+    getrlimit(Resource::Nofile).current.map_or(usize::MAX, |n| n as usize)
+}

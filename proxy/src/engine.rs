@@ -1,0 +1,256 @@
+//! The driver of [`Host`]: inputs go in with the time, effects become sleeps, messages and mail for calls. It decides
+//! nothing.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::rc::Rc;
+
+use galton_core::host::{AttemptEnd, Effect, Endpoint, Host, Input, ScaleUpAnswer, Ticket, TimerId};
+use galton_core::record::Decision;
+use galton_core::table::LoadTable;
+use galton_core::{CallId, HostId, Nanos, Scenario};
+use galton_runtime::records::RecordWriter;
+use galton_runtime::timer::{Timer, TimerKey};
+use galton_runtime::{ScenarioClock, mono_ns};
+
+use crate::calls::{Answer, Calls, Dispatch, Mail};
+use crate::metrics::Metrics;
+use crate::posts::{Post, Posts};
+use crate::upstream::Upstreams;
+use crate::wake::WakeSocket;
+use crate::{counts, limits};
+
+/// What a host acts upon.
+#[derive(Debug)]
+pub(crate) struct Outside {
+    /// Which host this is.
+    pub(crate) host: HostId,
+    /// The precise timer of this thread.
+    pub(crate) timer: Timer,
+    /// The targets.
+    pub(crate) upstreams: Rc<Upstreams>,
+    /// What is to be said to the scaler.
+    pub(crate) posts: Rc<Posts>,
+    /// Where decisions are written down.
+    pub(crate) records: RefCell<Option<RecordWriter>>,
+    /// The way to the other hosts' queues.
+    pub(crate) wakes: Option<WakeSocket>,
+    /// What is counted.
+    pub(crate) metrics: Rc<Metrics>,
+}
+
+/// A running host: there is one from T0 on.
+pub(crate) struct Engine {
+    /// Scenario time.
+    pub(crate) clock: ScenarioClock,
+    /// What it acts upon.
+    pub(crate) outside: Rc<Outside>,
+    /// The open calls.
+    pub(crate) calls: RefCell<Calls>,
+    machine: RefCell<Box<dyn Machine>>,
+    timers: RefCell<HashMap<TimerId, TimerKey>>,
+    scratch: Cell<Vec<Effect>>,
+}
+
+/// What a host begins with.
+#[derive(Debug)]
+pub(crate) struct Beginning<'a> {
+    /// The scenario.
+    pub(crate) scenario: &'a Scenario,
+    /// With T0.
+    pub(crate) clock: ScenarioClock,
+    /// Version of the fleet.
+    pub(crate) version: u64,
+    /// The ready targets.
+    pub(crate) members: &'a [Endpoint],
+}
+
+/// A host with its load table, whichever that is.
+trait Machine {
+    fn on(&mut self, now: Nanos, input: Input, effects: &mut Vec<Effect>);
+}
+
+struct HostAndTable<T> {
+    host: Host,
+    table: T,
+}
+
+impl<T: LoadTable> Machine for HostAndTable<T> {
+    fn on(&mut self, now: Nanos, input: Input, effects: &mut Vec<Effect>) {
+        self.host.on(now, input, &mut self.table, effects);
+    }
+}
+
+// === impl Engine ===
+
+impl Engine {
+    /// A host that runs from now on.
+    pub(crate) fn begin<T: LoadTable + 'static>(begin: &Beginning<'_>, table: T, outside: Rc<Outside>) -> Rc<Self> {
+        let mut effects = Vec::new();
+        let now = begin.clock.now();
+        let host = Host::new(outside.host, begin.scenario, now, begin.version, begin.members, &mut effects);
+        let engine = Rc::new(Self {
+            clock: begin.clock,
+            outside,
+            calls: RefCell::default(),
+            machine: RefCell::new(Box::new(HostAndTable { host, table })),
+            timers: RefCell::default(),
+            scratch: Cell::default(),
+        });
+        for effect in effects {
+            if let Some(input) = engine.perform(effect) {
+                engine.feed(input);
+            }
+        }
+        engine
+    }
+
+    /// Something happened now: the host decides, and what it decided is done.
+    pub(crate) fn feed(self: &Rc<Self>, input: Input) {
+        let mut effects = self.scratch.take();
+        let mut follow_ups = VecDeque::new();
+        let mut next = Some(input);
+        while let Some(input) = next {
+            self.machine.borrow_mut().on(self.clock.now(), input, &mut effects);
+            follow_ups.extend(effects.drain(..).filter_map(|effect| self.perform(effect)));
+            next = follow_ups.pop_front();
+        }
+        self.scratch.set(effects);
+    }
+
+    /// Gives an attempt back.
+    pub(crate) fn end_attempt(self: &Rc<Self>, ticket: Ticket, end: AttemptEnd) {
+        self.feed(self.attempt_ended(ticket, end));
+    }
+
+    /// The scaler lost sight of this host, and forgot who waits: what was asked for will not be answered.
+    pub(crate) fn scaler_lost(self: &Rc<Self>) {
+        self.outside.posts.forget_asks();
+        let asked = self.calls.borrow().asked();
+        for call in asked {
+            self.feed(Input::ScaleUp { call, answer: ScaleUpAnswer::Refused });
+        }
+    }
+
+    /// A machine instant at which an injected delay ended just now.
+    pub(crate) fn count_delay(&self, due_ns: u64) {
+        self.outside.metrics.delays.inc();
+        if mono_ns() > due_ns.saturating_add(limits::OVERRUN_NS) {
+            self.outside.metrics.delays_overrun.inc();
+        }
+    }
+
+    fn attempt_ended(&self, ticket: Ticket, end: AttemptEnd) -> Input {
+        self.outside.metrics.attempt_ended(ticket.target(), end);
+        Input::AttemptEnded { ticket, end }
+    }
+
+    /// Does it; returns what is to be fed because of it at once.
+    fn perform(self: &Rc<Self>, effect: Effect) -> Option<Input> {
+        match effect {
+            Effect::Dispatch { call, ticket, attempts, overhead } => {
+                self.outside.metrics.dispatched(ticket.target(), attempts);
+                let dispatch = Dispatch { ticket, attempts, overhead };
+                return self.deliver(call, dispatch);
+            }
+            Effect::Abort { call } => self.mail(call, |mail| mail.abort = true),
+            Effect::Answer { call, outcome, attempts, target, overhead } => {
+                self.answered(call, Answer { outcome, attempts, target, overhead });
+            }
+            Effect::Sleep { id, until } => self.sleep(id, until),
+            Effect::Forget { id } => self.forget(id),
+            Effect::AskScaleUp { call } => return self.ask_scale_up(call),
+            Effect::AskScaleDown { target } => drop(self.outside.posts.push(Post::ScaleDown(target))),
+            Effect::Released { target } => {
+                self.outside.upstreams.released(target);
+                self.outside.posts.push(Post::Released(target));
+            }
+            Effect::ReadCounts { targets, window } => counts::read(Rc::clone(self), targets, window),
+            Effect::Wake { host } if host == self.outside.host => return Some(Input::Wake),
+            Effect::Wake { host } => self.wake(host),
+            Effect::Record(decision) => self.record(&decision),
+        }
+        None
+    }
+
+    /// What cannot even be said is as good as refused.
+    fn ask_scale_up(&self, call: CallId) -> Option<Input> {
+        // No news for the call's task: it is not woken.
+        if let Some(mail) = self.calls.borrow_mut().mail(call) {
+            mail.asked = true;
+        }
+        let refused = Input::ScaleUp { call, answer: ScaleUpAnswer::Refused };
+        (!self.outside.posts.push(Post::ScaleUp(call, mono_ns()))).then_some(refused)
+    }
+
+    /// A dispatch of a call that is no longer there goes back at once.
+    fn deliver(&self, call: CallId, dispatch: Dispatch) -> Option<Input> {
+        let mut calls = self.calls.borrow_mut();
+        let Some(mail) = calls.mail(call) else {
+            return Some(self.attempt_ended(dispatch.ticket, AttemptEnd::Closed));
+        };
+        mail.dispatch = Some(dispatch);
+        mail.wake();
+        None
+    }
+
+    fn mail(&self, call: CallId, write: impl FnOnce(&mut Mail)) {
+        if let Some(mail) = self.calls.borrow_mut().mail(call) {
+            write(mail);
+            mail.wake();
+        }
+    }
+
+    fn answered(&self, call: CallId, answer: Answer) {
+        let metrics = &self.outside.metrics;
+        metrics.answered(answer.outcome);
+        metrics.overhead.observe(self.clock.machine(answer.overhead) as f64 / 1e9);
+        self.mail(call, |mail| {
+            metrics.duration.observe(mono_ns().saturating_sub(mail.recv_ns) as f64 / 1e9);
+            mail.answered = true;
+            mail.answer = Some(answer);
+        });
+    }
+
+    fn sleep(self: &Rc<Self>, id: TimerId, until: Nanos) {
+        let due_ns = self.clock.mono(until);
+        let engine = Rc::clone(self);
+        let key = self.outside.timer.call_at(due_ns, move || engine.wake_up(id, due_ns));
+        self.timers.borrow_mut().insert(id, key);
+    }
+
+    fn wake_up(self: &Rc<Self>, id: TimerId, due_ns: u64) {
+        self.timers.borrow_mut().remove(&id);
+        if id.injected() {
+            self.count_delay(due_ns);
+        }
+        self.feed(Input::Timer { id });
+    }
+
+    fn forget(&self, id: TimerId) {
+        let key = self.timers.borrow_mut().remove(&id);
+        if let Some(key) = key {
+            self.outside.timer.cancel(key);
+        }
+    }
+
+    fn wake(&self, host: HostId) {
+        if let Some(wakes) = &self.outside.wakes {
+            wakes.send(host);
+        }
+    }
+
+    fn record(&self, decision: &Decision) {
+        if let Some(records) = self.outside.records.borrow_mut().as_mut() {
+            records.write(decision);
+            self.outside.metrics.records_lost.set(records.lost());
+        }
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("clock", &self.clock).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,221 @@
+//! Which headers go through, which are dropped and which are added, in both directions. Pure.
+//!
+//! Hop-by-hop headers end here (RFC 9110, section 7.6.1), `Host` is kept, the chain of proxies is extended.
+
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use galton_core::wire::header;
+use galton_core::{Outcome, RequestId, TargetId};
+use http::header::{CONNECTION, EXPECT, HOST, RETRY_AFTER, TE, TRANSFER_ENCODING, UPGRADE, VIA};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+const OUTCOME: HeaderName = HeaderName::from_static(header::OUTCOME);
+const ATTEMPTS: HeaderName = HeaderName::from_static(header::ATTEMPTS);
+const TARGET: HeaderName = HeaderName::from_static(header::TARGET);
+const RECV_NS: HeaderName = HeaderName::from_static(header::RECV_NS);
+const DONE_NS: HeaderName = HeaderName::from_static(header::DONE_NS);
+const OVERHEAD_NS: HeaderName = HeaderName::from_static(header::OVERHEAD_NS);
+
+/// What a client asks of the proxy itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// The key of the request's coins and records.
+    pub(crate) request: Option<RequestId>,
+    /// Its deadline, machine nanoseconds.
+    pub(crate) deadline_ns: Option<u64>,
+}
+
+/// Reads `galton-seq` and `galton-deadline-ns`; what cannot be read is as good as absent.
+pub(crate) fn asked(headers: &HeaderMap) -> Asked {
+    let number = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
+    Asked { request: number(header::SEQ).map(RequestId), deadline_ns: number(header::DEADLINE_NS) }
+}
+
+/// Makes a client's request headers those of the request to a target.
+///
+/// `Expect` is dropped with the hop-by-hop ones: this proxy itself says `100 Continue` when it reads the body.
+pub(crate) fn to_target(headers: &mut HeaderMap, version: Version, peer: IpAddr) {
+    strip_hop_by_hop(headers);
+    headers.remove(EXPECT);
+    append_via(headers, version);
+    append_forwarded_for(headers, peer);
+}
+
+/// Adds the `Host` that HTTP/1.0 clients may leave out: empty, as the authority is not known (RFC 9112, section 3.2).
+pub(crate) fn ensure_host(headers: &mut HeaderMap) {
+    if !headers.contains_key(HOST) {
+        headers.insert(HOST, HeaderValue::from_static(""));
+    }
+}
+
+/// Makes a target's response headers those of the response to the client.
+pub(crate) fn to_client(headers: &mut HeaderMap, version: Version) {
+    strip_hop_by_hop(headers);
+    append_via(headers, version);
+}
+
+/// Whether a target refused, being full.
+pub(crate) fn refused(status: StatusCode, headers: &HeaderMap) -> bool {
+    status == StatusCode::SERVICE_UNAVAILABLE
+        && headers.get(OUTCOME).is_some_and(|v| v.as_bytes() == galton_core::wire::FULL.as_bytes())
+}
+
+/// What the proxy says about a response.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Verdict {
+    /// How the request ended, as far as the head can tell.
+    pub(crate) outcome: Outcome,
+    /// Dispatches.
+    pub(crate) attempts: u32,
+    /// The target that serves, or the last one tried.
+    pub(crate) target: Option<TargetId>,
+    /// When the head of the request was there, machine nanoseconds.
+    pub(crate) recv_ns: u64,
+    /// When the head of the response was there, machine nanoseconds.
+    pub(crate) done_ns: u64,
+    /// Time at the load balancer outside of the serving attempt, machine nanoseconds.
+    pub(crate) overhead_ns: u64,
+}
+
+// === impl Verdict ===
+
+impl Verdict {
+    /// Writes it into the response's headers, over whatever a target claimed.
+    pub(crate) fn write(&self, headers: &mut HeaderMap) {
+        headers.insert(OUTCOME, display(&self.outcome));
+        headers.insert(ATTEMPTS, self.attempts.into());
+        headers.insert(RECV_NS, self.recv_ns.into());
+        headers.insert(DONE_NS, self.done_ns.into());
+        headers.insert(OVERHEAD_NS, self.overhead_ns.into());
+        match self.target {
+            Some(target) => headers.insert(TARGET, display(&target)),
+            None => headers.remove(TARGET),
+        };
+        if matches!(self.outcome, Outcome::Rejected(_)) {
+            // Capacity frees up within seconds or not at all; a plain client should not hammer in between.
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+    }
+}
+
+fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    // Named by `Connection` first, while it is there; it is rare enough that the allocation does not matter.
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|v| v.to_str().ok())
+        .flat_map(|v| v.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    // A client must not be able to strip what makes the request whole.
+    for name in named.iter().filter(|name| **name != HOST && **name != http::header::CONTENT_LENGTH) {
+        headers.remove(name);
+    }
+    for name in [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE] {
+        headers.remove(name);
+    }
+}
+
+fn append_via(headers: &mut HeaderMap, version: Version) {
+    let via = if version == Version::HTTP_10 { "1.0 galton" } else { "1.1 galton" };
+    headers.append(VIA, HeaderValue::from_static(via));
+}
+
+fn append_forwarded_for(headers: &mut HeaderMap, peer: IpAddr) {
+    let mut chain = String::new();
+    for earlier in headers.get_all(X_FORWARDED_FOR).iter().filter_map(|v| v.to_str().ok()) {
+        chain.push_str(earlier);
+        chain.push_str(", ");
+    }
+    // Writing to a String cannot fail.
+    let _ = write!(chain, "{peer}");
+    if let Ok(chain) = HeaderValue::from_str(&chain) {
+        headers.insert(X_FORWARDED_FOR, chain);
+    }
+}
+
+fn display(value: &impl std::fmt::Display) -> HeaderValue {
+    HeaderValue::from_str(&value.to_string()).expect("outcomes and target names are ASCII")
+}
+
+#[cfg(test)]
+mod tests {
+    use galton_core::RejectReason;
+
+    use super::*;
+
+    fn map(entries: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in entries {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    #[test]
+    fn hop_by_hop_headers_end_here_and_the_rest_goes_through() {
+        let mut headers = map(&[
+            ("host", "example.org"),
+            ("connection", "keep-alive, X-Secret"),
+            ("connection", "content-length"),
+            ("x-secret", "1"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "close"),
+            ("te", "trailers"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "websocket"),
+            ("expect", "100-continue"),
+            ("content-length", "3"),
+            ("galton-hold-ns", "7"),
+        ]);
+        to_target(&mut headers, Version::HTTP_11, IpAddr::from([10, 0, 0, 9]));
+        let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["content-length", "galton-hold-ns", "host", "via", "x-forwarded-for"]);
+        assert_eq!(headers["host"], "example.org");
+        assert_eq!(headers["via"], "1.1 galton");
+        assert_eq!(headers["x-forwarded-for"], "10.0.0.9");
+    }
+
+    #[test]
+    fn the_chain_of_proxies_grows() {
+        let mut headers = map(&[("via", "1.0 first"), ("x-forwarded-for", "1.1.1.1"), ("x-forwarded-for", "2.2.2.2")]);
+        to_target(&mut headers, Version::HTTP_10, IpAddr::from([3, 3, 3, 3]));
+        assert_eq!(headers.get_all("via").iter().collect::<Vec<_>>(), ["1.0 first", "1.0 galton"]);
+        assert_eq!(headers["x-forwarded-for"], "1.1.1.1, 2.2.2.2, 3.3.3.3");
+        assert_eq!(headers.get_all("x-forwarded-for").iter().count(), 1);
+    }
+
+    #[test]
+    fn a_verdict_overrides_what_the_target_claims() {
+        let mut headers = map(&[("galton-outcome", "ok"), ("galton-target", "t-009")]);
+        let outcome = Outcome::Rejected(RejectReason::NoCapacity);
+        Verdict { outcome, attempts: 0, target: None, recv_ns: 5, done_ns: 9, overhead_ns: 4 }.write(&mut headers);
+        assert_eq!(headers["galton-outcome"], outcome.to_string());
+        assert_eq!(headers["galton-attempts"], "0");
+        assert_eq!(headers["galton-recv-ns"], "5");
+        assert_eq!(headers["galton-done-ns"], "9");
+        assert_eq!(headers["galton-overhead-ns"], "4");
+        assert_eq!(headers["retry-after"], "1");
+        assert!(!headers.contains_key("galton-target"));
+    }
+
+    #[test]
+    fn only_the_galton_503_is_a_refusal() {
+        let full = map(&[("galton-outcome", "full")]);
+        assert!(refused(StatusCode::SERVICE_UNAVAILABLE, &full));
+        assert!(!refused(StatusCode::OK, &full));
+        assert!(!refused(StatusCode::SERVICE_UNAVAILABLE, &map(&[])));
+    }
+
+    #[test]
+    fn unreadable_requests_to_the_proxy_are_absent() {
+        let headers = map(&[("galton-seq", "17"), ("galton-deadline-ns", "soon")]);
+        assert_eq!(asked(&headers), Asked { request: Some(RequestId(17)), deadline_ns: None });
+    }
+}

@@ -1,0 +1,34 @@
+//! One load-balancer host: hyper around the core's host machine.
+//!
+//! Decisions are [`galton_core::host`]'s alone. This crate is their driver: client connections and requests become inputs,
+//! effects become attempts at targets, precise timers, messages to the scaler. One thread serves all of it; the admin
+//! server has another.
+//!
+//! ```text
+//!   server ─► forward ─► call ─► engine ─► Host        one task per connection, one engine per host
+//!                │                 │  ▲
+//!                ▼                 ▼  │
+//!      replay · upstream · body   timers, posts, records; watch (fleet), wake (queues), counts (scans)
+//! ```
+
+mod app;
+mod body;
+mod call;
+mod calls;
+mod counts;
+mod engine;
+mod forward;
+mod headers;
+mod limits;
+mod metrics;
+mod posts;
+mod proxy;
+mod replay;
+mod server;
+#[cfg(test)]
+mod tests;
+mod upstream;
+mod wake;
+mod watch;
+
+pub use app::{Args, run};
