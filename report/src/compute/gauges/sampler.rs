@@ -1,0 +1,111 @@
+//! One gauge under both samplings, and the integral of one gauge over equal buckets of time.
+
+use galton_core::Nanos;
+
+use crate::stats::Weighted;
+
+/// Where a replay is: the number of samples taken so far, and the time, clipped to the measured window.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Position {
+    pub(super) samples: u64,
+    pub(super) time: Nanos,
+}
+
+/// One gauge. When it changes, the old value gets the samples and the time since the last change.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sampler {
+    value: usize,
+    since: Option<Position>,
+    pub(crate) by_decision: Weighted,
+    pub(crate) by_time: Weighted,
+}
+
+impl Sampler {
+    /// The gauge begins to exist, with the value it has.
+    pub(super) fn begin(&mut self, here: Position) {
+        self.since = Some(here);
+    }
+
+    /// The gauge ceases to exist.
+    pub(super) fn end(&mut self, here: Position) {
+        self.settle(here);
+        self.since = None;
+    }
+
+    /// The gauge changes; while it does not exist, it is only remembered.
+    pub(super) fn set(&mut self, here: Position, value: usize) {
+        self.settle(here);
+        self.value = value;
+    }
+
+    fn settle(&mut self, here: Position) {
+        if let Some(since) = &mut self.since {
+            self.by_decision.add(self.value, here.samples - since.samples);
+            self.by_time.add(self.value, (here.time - since.time).0);
+            *since = here;
+        }
+    }
+}
+
+/// The integral of one gauge over buckets that begin at 0.
+#[derive(Clone, Debug)]
+pub(crate) struct Area {
+    bucket: u64,
+    sums: Vec<f64>,
+    value: f64,
+    since: u64,
+}
+
+impl Area {
+    pub(super) fn new(bucket: Nanos, buckets: usize) -> Self {
+        Self { bucket: bucket.0.max(1), sums: vec![0.0; buckets], value: 0.0, since: 0 }
+    }
+
+    /// The gauge changes. What lies after the last bucket is dropped.
+    pub(super) fn set(&mut self, at: Nanos, value: f64) {
+        while self.since < at.0 {
+            let index = (self.since / self.bucket) as usize;
+            let Some(sum) = self.sums.get_mut(index) else {
+                self.since = at.0;
+                break;
+            };
+            let until = at.0.min((index as u64 + 1) * self.bucket);
+            *sum += self.value * (until - self.since) as f64;
+            self.since = until;
+        }
+        self.value = value;
+    }
+
+    /// The mean within each bucket.
+    pub(crate) fn means(&self) -> impl Iterator<Item = f64> + '_ {
+        self.sums.iter().map(|sum| sum / self.bucket as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_gets_the_samples_and_the_time_since_the_last_change() {
+        let at = |samples, time| Position { samples, time: Nanos(time) };
+        let mut gauge = Sampler::default();
+        gauge.set(at(3, 5), 2);
+        gauge.begin(at(4, 10));
+        gauge.set(at(6, 30), 1);
+        gauge.end(at(7, 35));
+        gauge.set(at(9, 90), 8);
+        let figures = |w: &Weighted| (w.total(), w.area());
+        assert_eq!(figures(&gauge.by_decision), (3, 2 * 2 + 1));
+        assert_eq!(figures(&gauge.by_time), (25, 2 * 20 + 5));
+    }
+
+    #[test]
+    fn an_area_is_spread_over_its_buckets() {
+        let mut area = Area::new(Nanos(10), 3);
+        area.set(Nanos(5), 2.0);
+        area.set(Nanos(21), 0.0);
+        area.set(Nanos(99), 1.0);
+        assert_eq!(area.means().collect::<Vec<_>>(), [1.0, 2.0, 0.2]);
+    }
+}

@@ -1,0 +1,126 @@
+//! The verdict: the conductor's reasons, the books, the load generator, the machine, and how the run ended.
+//!
+//! The rules on the load generator are in [`crate::generator`]; here are the figures for them.
+
+use galton_core::record::{TraceOutcome, TraceRow};
+use galton_core::{Nanos, Outcome};
+
+use super::latency::Latencies;
+use super::scaling;
+use super::window::Window;
+use crate::generator::{FEW, Pace, SelfEvidence, broken_equations, judge_generator, send_lag_limit};
+use crate::input::{Kind, RunData};
+use crate::model::Conservation;
+use crate::stats::Samples;
+use crate::units::things;
+use crate::validity::{Quantity, Reason, Severity, Validity};
+
+/// The share of injected delays that the machine may overrun.
+const DELAYS_OVERRUN: f64 = 0.01;
+
+/// All reasons, the conductor's first.
+pub(super) fn judge(data: &RunData, window: Window, samples: &Latencies, conservation: &Conservation) -> Validity {
+    let mut reasons = data.reasons.clone();
+    reasons.extend(broken_equations(&conservation.rows));
+    if data.meta.kind == Kind::Live {
+        reasons.extend(judge_generator(&evidence(data, window, samples)));
+    }
+    reasons.extend(machine(data));
+    reasons.extend(ending(data, window));
+    Validity::of(reasons)
+}
+
+/// What the load generator is judged by, over the measured window; Little's law over the whole run.
+fn evidence(data: &RunData, window: Window, samples: &Latencies) -> SelfEvidence {
+    let time_scale = data.meta.time_scale;
+    let quantile = |samples: &Samples, q| samples.quantile_of(q).map(Nanos);
+    let median_response = quantile(&samples.response, 0.5);
+    let (due, in_time) = sent_in_time(data, window, send_lag_limit(median_response, time_scale));
+    SelfEvidence {
+        pace: Pace::of(&data.scenario.traffic.model),
+        time_scale,
+        send_lag_p99: quantile(&samples.send_lag, 0.99),
+        median_response,
+        due,
+        in_time,
+        peak_thread_cpu: data.counters.load.peak_thread_cpu,
+        service_sum: service_sum(data),
+        generator: data.generator,
+    }
+}
+
+/// Requests that were to be sent before the hard stop or the interruption and were not shed at the generator's own cap; and
+/// those of them that were sent within the limit.
+fn sent_in_time(data: &RunData, window: Window, limit: Nanos) -> (u64, u64) {
+    let shed = TraceOutcome::Offered(Outcome::Shed);
+    let hard_stop = data.scenario.simulation.total_time.unwrap_or(Nanos::MAX);
+    // What was meant for later than the last send was not sent because somebody stopped the run.
+    let last_send =
+        data.trace.iter().filter(|row| data.interrupted && row.t_send.is_some()).map(|row| row.t_intended).max();
+    let due = |row: &&TraceRow| {
+        let interrupted = last_send.is_some_and(|last| row.t_intended > last);
+        window.measures(row) && row.outcome != shed && row.t_intended < hard_stop && !interrupted
+    };
+    let in_time = |row: &&TraceRow| row.send_lag().is_some_and(|lag| lag <= limit);
+    let due = data.trace.iter().filter(due);
+    (due.clone().count() as u64, due.filter(in_time).count() as u64)
+}
+
+fn service_sum(data: &RunData) -> Option<f64> {
+    let unfinished = TraceOutcome::Offered(Outcome::Unfinished);
+    let cut_off = |row: &TraceRow| row.outcome == unfinished || row.t_send.is_some() && row.t_end.is_none();
+    let sum = || data.trace.iter().filter_map(TraceRow::service).map(|t| t.0 as f64).sum();
+    (!data.trace.iter().any(cut_off)).then(sum)
+}
+
+/// Whether the machine kept the delays that the scenario asks for, and every process was heard.
+fn machine(data: &RunData) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    let (proxies, targets) = (&data.counters.proxies, &data.counters.targets);
+    let overrun =
+        proxies.iter().map(|p| p.delays_overrun).sum::<u64>() + targets.iter().map(|t| t.delays_overrun).sum::<u64>();
+    let delays = proxies.iter().map(|p| p.delays).sum::<u64>() + targets.iter().map(|t| t.completed).sum::<u64>();
+    let share = overrun as f64 / delays.max(1) as f64;
+    if share > DELAYS_OVERRUN && overrun > FEW {
+        let (value, limit) = (Quantity::Ratio(share), Quantity::Ratio(DELAYS_OVERRUN));
+        let text = format!("the machine overran {value} of the injected delays and hold times ({overrun} of {delays})");
+        reasons.push(Reason::new("DELAYS_OVERRUN", Severity::Suspect, value, limit, text));
+    }
+    reasons.extend(late_starts(data));
+    if !data.counters.missing.is_empty() {
+        let missing = Quantity::Count(data.counters.missing.len() as u64);
+        let text = format!("missing scrapes: {}", data.counters.missing.join(", "));
+        reasons.push(Reason::new("MISSING_SCRAPE", Severity::Suspect, missing, Quantity::Count(0), text));
+    }
+    reasons
+}
+
+fn late_starts(data: &RunData) -> Option<Reason> {
+    let late = data.fleet.iter().filter(|e| e.overrun > scaling::tolerance(data, e.delay));
+    let worst = late.clone().max_by_key(|e| e.overrun)?;
+    let (value, limit) = (Quantity::Time(worst.overrun), Quantity::Time(scaling::tolerance(data, worst.delay)));
+    let text =
+        format!("{} took longer than the configured delay, by up to {value}", things(late.count() as u64, "start"));
+    Some(Reason::new("SPAWN_OVERRUN", Severity::Suspect, value, limit, text))
+}
+
+/// Whether the run came to its end.
+fn ending(data: &RunData, window: Window) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    if data.interrupted {
+        let (value, limit) = (Quantity::Time(window.end), Quantity::Time(data.scenario.simulation.duration));
+        let text = format!("interrupted after {value} of {limit}");
+        reasons.push(Reason::new("INTERRUPTED", Severity::Suspect, value, limit, text));
+    }
+    let unfinished = TraceOutcome::Offered(Outcome::Unfinished);
+    let count = data.trace.iter().filter(|row| row.outcome == unfinished).count() as u64;
+    if count > 0 {
+        // Without a drain, or with a hard stop, requests are cut off because the scenario says so.
+        let simulation = &data.scenario.simulation;
+        let asked_for = simulation.drain == Nanos::ZERO || simulation.total_time.is_some();
+        let severity = if asked_for { Severity::Note } else { Severity::Suspect };
+        let text = format!("{count} requests were still in flight when the run ended");
+        reasons.push(Reason::new("UNFINISHED", severity, Quantity::Count(count), Quantity::Count(0), text));
+    }
+    reasons
+}

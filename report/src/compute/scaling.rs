@@ -1,0 +1,105 @@
+//! What the scaler did, and how long it took.
+
+use std::collections::BTreeMap;
+
+use galton_core::record::{FleetEvent, FleetWhat};
+use galton_core::{Nanos, TargetId};
+
+use super::gauges::Replayed;
+use crate::input::RunData;
+use crate::model::{Scaling, ScalingEvent, Starts};
+use crate::stats::Samples;
+
+/// A start may be this late before it counts, machine time: a timer and a wake-up, not a slow machine.
+const TOLERANCE: Nanos = Nanos::from_millis(1);
+/// And this share of its configured delay: what changes nothing that a report could show.
+const TOLERANCE_SHARE: f64 = 0.01;
+
+/// By how much a start of this delay may be late, in scenario time.
+pub(super) fn tolerance(data: &RunData, delay: Nanos) -> Nanos {
+    let floor = Nanos((TOLERANCE.0 as f64 * data.meta.time_scale) as u64);
+    floor.max(Nanos((delay.0 as f64 * TOLERANCE_SHARE) as u64))
+}
+
+/// Everything from the fleet's log.
+pub(super) fn summarise(data: &RunData, replayed: &Replayed) -> Scaling {
+    let count = |what| data.fleet.iter().filter(|e| e.what == what).count() as u64;
+    let most = replayed.at_fleet_events.iter().map(|at| at.ready).max();
+    let events = events(data, replayed);
+    Scaling {
+        ups: count(FleetWhat::Starting),
+        downs: count(FleetWhat::Cordoned),
+        peak: most.unwrap_or_default().max(replayed.fleet.ready_count()),
+        joined: count(FleetWhat::Joined),
+        ups_refused: count(FleetWhat::UpRefused),
+        downs_refused: count(FleetWhat::DownRefused),
+        deaths: count(FleetWhat::Died) + count(FleetWhat::StartFailed),
+        restarts: count(FleetWhat::Restarting),
+        starts: starts(data, &events),
+        events,
+    }
+}
+
+fn events(data: &RunData, replayed: &Replayed) -> Vec<ScalingEvent> {
+    let mut begun: BTreeMap<TargetId, (Nanos, Nanos)> = BTreeMap::new();
+    let mut one = |(event, slots): (&FleetEvent, &super::gauges::SlotsAt)| {
+        let earlier = event.target.and_then(|id| match event.what {
+            FleetWhat::Starting | FleetWhat::Cordoned => begun.insert(id, (event.at, event.delay)),
+            FleetWhat::Ready | FleetWhat::Stopped => begun.remove(&id),
+            _ => None,
+        });
+        let ends = matches!(event.what, FleetWhat::Ready | FleetWhat::Stopped);
+        let earlier = earlier.filter(|_| ends);
+        ScalingEvent {
+            at_ns: event.at,
+            what: event.what,
+            target: event.target,
+            incarnation: event.incarnation,
+            host: event.host,
+            why: why(event),
+            delay_ns: event.delay.max(earlier.map_or(Nanos::ZERO, |(_, delay)| delay)),
+            took_ns: earlier.map(|(at, _)| event.at - at),
+            overrun_ns: event.overrun,
+            held: event.held,
+            ready: slots.ready,
+            free_slots: Some(slots.free_slots).filter(|_| replayed.recorded()),
+        }
+    };
+    data.fleet.iter().zip(&replayed.at_fleet_events).map(&mut one).collect()
+}
+
+/// The rule behind a decision, in a few words.
+fn why(event: &FleetEvent) -> &'static str {
+    let asked = event.host.is_some();
+    match event.what {
+        FleetWhat::Starting if asked => "a request found no capacity",
+        FleetWhat::Cordoned if asked => "idle for the whole window",
+        FleetWhat::Starting | FleetWhat::Cordoned => "asked by a person",
+        FleetWhat::Joined => "shares a start in progress",
+        FleetWhat::UpRefused => "the fleet is at its maximum",
+        FleetWhat::DownRefused => "at the minimum, or not ready",
+        FleetWhat::Ready if event.at == Nanos::ZERO && event.delay == Nanos::ZERO => "initial fleet",
+        FleetWhat::Ready => "serves, and its delay is over",
+        FleetWhat::StartFailed => "its process did not come up",
+        FleetWhat::Died => "its process died",
+        FleetWhat::Restarting => "replaces a dead process",
+        FleetWhat::GivenUp => "no restart is left",
+        FleetWhat::Drained => "nothing in flight",
+        FleetWhat::DrainTimeout => "did not drain in time",
+        FleetWhat::Stopped => "removed",
+    }
+}
+
+fn starts(data: &RunData, events: &[ScalingEvent]) -> Starts {
+    let (mut took, mut configured) = (Samples::default(), Samples::default());
+    let (mut overrun, mut worst) = (0, Nanos::ZERO);
+    for event in events.iter().filter(|e| e.what == FleetWhat::Ready) {
+        if let Some(time) = event.took_ns {
+            took.push(time.0);
+            configured.push(event.delay_ns.0);
+            overrun += u64::from(event.overrun_ns > tolerance(data, event.delay_ns));
+            worst = worst.max(event.overrun_ns);
+        }
+    }
+    Starts { took: took.summary(), configured: configured.summary(), overrun, worst_overrun: worst }
+}

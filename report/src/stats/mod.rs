@@ -1,0 +1,21 @@
+//! Statistics of what was recorded: quantiles of samples with their confidence, and distributions weighted by time or by
+//! the number of decisions.
+
+mod binomial;
+mod effective;
+mod sample;
+mod weighted;
+
+pub use sample::{Quantile, Summary, needed};
+pub use weighted::{GaugeQuantile, GaugeSummary};
+
+pub(crate) use sample::{Samples, exact_quantile};
+pub(crate) use weighted::{Weighted, plain_option};
+
+/// The quantiles of every table.
+pub(crate) const QUANTILES: [f64; 8] = [0.5, 0.8, 0.9, 0.95, 0.99, 0.999, 0.9999, 1.0];
+
+/// `p99.9` for 0.999.
+pub(crate) fn quantile_name(q: f64) -> String {
+    format!("p{}", (q * 1e6).round() / 1e4)
+}
