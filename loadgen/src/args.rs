@@ -1,0 +1,199 @@
+//! The command line. What a combination of flags means, and which do not go together, is decided in [`crate::settings`].
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use galton_core::dist::Dist;
+use galton_runtime::role;
+
+use crate::units::{self, ArrivalKind};
+
+/// What a scenario says itself, and what only a run of its own prints.
+const STANDALONE: [&str; 19] = [
+    "url",
+    "concurrency",
+    "num_requests",
+    "duration",
+    "rate",
+    "arrival",
+    "max_in_flight",
+    "think_time_ms",
+    "on_error",
+    "seed",
+    "drain",
+    "timeout",
+    "hold",
+    "cpu",
+    "json",
+    "log_requests",
+    "progress",
+    "quiet",
+    "strict",
+];
+
+/// Shown by `--help`.
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 could not run, 2 wrong usage, 98 the measurement is not valid (--strict), \
+    130 interrupted (the results are still written)";
+
+/// Open- and closed-loop load generator: sends requests to an HTTP server, measures from the intended send time on, and
+/// says so when it was the bottleneck itself.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct Args {
+    /// Where to send, http only.
+    #[arg(default_value = "http://127.0.0.1:8080/")]
+    pub(crate) url: String,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    #[command(flatten)]
+    pub(crate) request: RequestArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) conducted: ConductedArgs,
+}
+
+/// Who sends, when, and how often.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Model")]
+pub(crate) struct ModelArgs {
+    /// Closed loop: N users, each with at most one request in flight. Default: 50, with 200 requests.
+    #[arg(short, long, value_name = "N", value_parser = units::count)]
+    pub(crate) concurrency: Option<u64>,
+    /// Stop after N requests in total (10k and 1m are understood).
+    #[arg(short, long, value_name = "N", value_parser = units::count)]
+    pub(crate) num_requests: Option<u64>,
+    /// Stop sending after D (500ms, 10s, 2m); with -n, whichever comes first.
+    #[arg(short = 'z', long, value_name = "D", short_alias = 'd', visible_alias = "horizon", value_parser = units::horizon)]
+    pub(crate) duration: Option<Duration>,
+    /// Open loop: requests per second in total, whatever the server does.
+    #[arg(short, long, value_name = "R", short_alias = 'q', allow_negative_numbers = true, value_parser = units::rate)]
+    pub(crate) rate: Option<f64>,
+    /// Open loop: poisson, poisson-exact, fixed, gamma:CV or lognormal:SIGMA. Default: poisson.
+    #[arg(long, value_name = "DIST", value_parser = units::arrival)]
+    pub(crate) arrival: Option<ArrivalKind>,
+    /// Open loop: at most N requests in flight; the rest queue, and their wait counts as response time.
+    #[arg(long, value_name = "N", value_parser = units::count)]
+    pub(crate) max_in_flight: Option<u64>,
+    /// Closed loop: pause of a user after each response, in milliseconds.
+    #[arg(long, value_name = "MS", allow_negative_numbers = true, value_parser = units::milliseconds)]
+    pub(crate) think_time_ms: Option<f64>,
+    /// Closed loop: what a user does after an error. Default: continue.
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) on_error: Option<AfterError>,
+    /// The seed of everything that is drawn. Default: 42.
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Wait this long for what is in flight when sending is over. Default: the timeout.
+    #[arg(long, value_name = "D", value_parser = units::duration)]
+    pub(crate) drain: Option<Duration>,
+}
+
+/// What is sent.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Request")]
+pub(crate) struct RequestArgs {
+    /// The method. Default: GET, with a body POST.
+    #[arg(short, long)]
+    pub(crate) method: Option<http::Method>,
+    /// A header, `Name: value`; repeatable.
+    #[arg(short = 'H', long = "header", value_name = "HEADER")]
+    pub(crate) headers: Vec<String>,
+    /// The body, or @FILE.
+    #[arg(short, long, value_name = "STR|@FILE")]
+    pub(crate) body: Option<String>,
+    /// Give a request up after D.
+    #[arg(short, long, value_name = "D", default_value = "10s", value_parser = units::timeout)]
+    pub(crate) timeout: Duration,
+    /// Give a connection attempt up after D.
+    #[arg(long, value_name = "D", default_value = "2s", value_parser = units::timeout)]
+    pub(crate) connect_timeout: Duration,
+    /// Demand: how long a Galton target holds the request: 100ms, exp:100ms, lognormal:100ms,0.5, …
+    #[arg(long, value_name = "DIST", value_parser = units::hold)]
+    pub(crate) hold: Option<Dist>,
+    /// Demand: CPU units that a Galton target accounts or burns: 10, normal:10,2, …
+    #[arg(long, value_name = "DIST", value_parser = units::cpu)]
+    pub(crate) cpu: Option<Dist>,
+}
+
+/// What is printed and written.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputArgs {
+    /// Print the result as JSON, or write it to FILE.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
+    pub(crate) json: Option<PathBuf>,
+    /// Write one CSV line per planned request.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) log_requests: Option<PathBuf>,
+    /// While running: a bar on a terminal, one line a second elsewhere.
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    pub(crate) progress: ProgressStyle,
+    /// No progress and no summary.
+    #[arg(long)]
+    pub(crate) quiet: bool,
+    /// Exit with 98 if the measurement is not valid.
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+/// The load generator as a part of a run: the scenario says what to send, a conductor says when to begin.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Under a conductor")]
+pub(crate) struct ConductedArgs {
+    /// Send the traffic of this scenario file; excludes the model flags.
+    #[arg(long, value_name = "FILE", requires = "proxy", requires = "trace", conflicts_with_all = STANDALONE)]
+    pub(crate) scenario: Option<PathBuf>,
+    /// Run S times faster than the scenario says.
+    #[arg(long, value_name = "S", default_value_t = 1.0, requires = "scenario", value_parser = role::time_scale)]
+    pub(crate) time_scale: f64,
+    /// Address of the data port of one load-balancer host, HOST=ADDR; repeatable, every host once.
+    #[arg(long, value_name = "HOST=ADDR", requires = "scenario", value_parser = proxy)]
+    pub(crate) proxy: Vec<(u32, SocketAddr)>,
+    /// Write the trace there: one CSV line per planned request.
+    #[arg(long, value_name = "FILE", requires = "scenario")]
+    pub(crate) trace: Option<PathBuf>,
+    /// Keep the counters in this memory-mapped file.
+    #[arg(long, value_name = "FILE", requires = "scenario")]
+    pub(crate) book: Option<PathBuf>,
+    /// Serve /metrics, /start and /stop there.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", requires = "scenario")]
+    pub(crate) admin: SocketAddr,
+    /// Standard input is the lifeline: end when it ends.
+    #[arg(long, requires = "scenario")]
+    pub(crate) lifeline: bool,
+    /// Begin when `POST /start` says so, not at once.
+    #[arg(long, requires = "scenario")]
+    pub(crate) wait_start: bool,
+}
+
+/// `--on-error`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AfterError {
+    /// Go on with the next request.
+    Continue,
+    /// The user ends.
+    Cancel,
+    /// The user ends, and a new one takes its place at once.
+    Replace,
+}
+
+/// `--progress`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProgressStyle {
+    /// A bar on a terminal, lines elsewhere.
+    Auto,
+    /// One line a second.
+    Line,
+    /// Nothing.
+    None,
+}
+
+fn proxy(text: &str) -> Result<(u32, SocketAddr), String> {
+    let (host, addr) = text.split_once('=').ok_or("expected HOST=ADDR, such as 0=127.0.0.1:9000")?;
+    let host = host.parse().map_err(|_| format!("{host:?} is not the number of a host"))?;
+    let addr = addr.parse().map_err(|_| format!("{addr:?} is not an address"))?;
+    Ok((host, addr))
+}

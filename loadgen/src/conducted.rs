@@ -1,0 +1,282 @@
+//! A part of a run: the scenario says what is sent, a conductor says when to begin, the trace goes to a file.
+//!
+//! On the admin port, besides the metrics: `POST /start` with [`wire::Start`], `POST /stop` (send nothing more, drain,
+//! finish), `GET /counters` ([`galton_core::counters::LoadCounters`]), and once it is finished `GET /generator`
+//! ([`galton_report::Generator`]).
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use anyhow::{Context, anyhow};
+use bytes::Bytes;
+use galton_core::arrivals::Arrivals;
+use galton_core::plan::Plan;
+use galton_core::scenario::TrafficModel;
+use galton_core::wire::{Announce, Progress, Start};
+use galton_core::{Outcome, Scenario};
+use galton_report::Generator;
+use galton_runtime::admin::{self, Body, Routes};
+use galton_runtime::book::Book;
+use galton_runtime::shutdown::Cause;
+use galton_runtime::{ScenarioClock, Shutdown, child, mono_ns, role, scenario_file, telemetry};
+use http::{Method, Request, Response};
+use prometheus::Registry;
+use tokio::sync::watch;
+
+use crate::alarm::Alarm;
+use crate::args::Args;
+use crate::destination::{self, Destination};
+use crate::exchange::Template;
+use crate::meters::Meters;
+use crate::pacing::{Closed, Limits, Open, Pacing};
+use crate::pool::Pool;
+use crate::scribe::{self, TraceFile};
+use crate::sender::{Job, Order, Sender};
+use crate::settings::UsageError;
+use crate::standalone;
+use crate::tally::Tally;
+
+/// The proxy answers at the deadline; after this much more machine time we no longer believe that it will.
+const GRACE_NS: u64 = 1_000_000_000;
+/// Without a conductor's T0, it lies this far ahead: time to get to the first wait.
+const LEAD_NS: u64 = 10_000_000;
+
+/// What the admin port and the sending thread share.
+#[derive(Clone, Debug)]
+struct Desk {
+    start: Arc<watch::Sender<Option<Start>>>,
+    order: Arc<watch::Sender<Order>>,
+    generator: Arc<OnceLock<Generator>>,
+    meters: Meters,
+}
+
+/// What is sent, and to whom.
+struct Assignment {
+    scenario: Scenario,
+    time_scale: f64,
+    pools: Vec<Pool>,
+    template: Template,
+    trace: TraceFile,
+    wait_start: bool,
+}
+
+/// Runs until told to stop.
+pub(crate) fn run(args: &Args, scenario: &Path) -> anyhow::Result<ExitCode> {
+    let assignment = match assignment(args, scenario)? {
+        Ok(assignment) => assignment,
+        Err(error) => return Ok(standalone::usage(&error)),
+    };
+    telemetry::init("loadgen");
+    role::raise_descriptor_limit();
+    let shutdown = Shutdown::listen(args.conducted.lifeline)?;
+    let (book, registry) = (Book::create(args.conducted.book.as_deref())?, Registry::new());
+    let desk = Desk {
+        start: Arc::new(watch::Sender::new(None)),
+        order: Arc::new(watch::Sender::new(Order::Go)),
+        generator: Arc::default(),
+        meters: Meters::register(&book, &registry)?,
+    };
+    book.register(&registry)?;
+    telemetry::register_process(&registry, "loadgen")?;
+    let ready = Arc::new(AtomicBool::new(false));
+    let answering = desk.clone();
+    let handler: admin::Handler = Arc::new(move |request| {
+        let answer = answering.answer(&request);
+        Box::pin(async move { answer })
+    });
+    let routes = Routes { ready: ready.clone(), registry, handler: Some(handler) };
+    let admin = admin::spawn(args.conducted.admin, routes)?;
+    role::run_local(serve(assignment, desk, shutdown, admin.addr, ready))
+}
+
+/// Everything that the flags and files say. The inner error is wrong usage.
+fn assignment(args: &Args, path: &Path) -> anyhow::Result<Result<Assignment, UsageError>> {
+    let body = destination::body(args.request.body.as_deref())?;
+    let parsed = scenario_file::load(path, &[]).map_err(|e| UsageError(e.to_string())).and_then(|scenario| {
+        let addrs = proxies(&args.conducted.proxy, scenario.load_balancer.hosts)?;
+        let pools = addrs.into_iter().map(|addr| Pool::new(addr, args.request.connect_timeout)).collect();
+        let template = Destination::parse(&args.url)?.template(&args.request, body)?;
+        Ok((scenario, pools, Template { hold: true, cpu: true, ..template }))
+    });
+    let (scenario, pools, template) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) => return Ok(Err(error)),
+    };
+    let trace = args.conducted.trace.as_deref().context("--scenario without --trace")?;
+    let trace = scribe::create_trace(trace)?;
+    let (time_scale, wait_start) = (args.conducted.time_scale, args.conducted.wait_start);
+    Ok(Ok(Assignment { scenario, time_scale, pools, template, trace, wait_start }))
+}
+
+/// The address of every host, by its number.
+fn proxies(given: &[(u32, SocketAddr)], hosts: u32) -> Result<Vec<SocketAddr>, UsageError> {
+    if let Some((host, _)) = given.iter().find(|(host, _)| *host >= hosts) {
+        return Err(UsageError(format!("--proxy {host}=…: the scenario has {hosts} hosts, from 0")));
+    }
+    (0..hosts)
+        .map(|host| {
+            let mut addrs = given.iter().filter(|(h, _)| *h == host).map(|(_, addr)| *addr);
+            match (addrs.next(), addrs.next()) {
+                (Some(addr), None) => Ok(addr),
+                (None, _) => Err(UsageError(format!("--proxy {host}=ADDR is missing: the scenario has {hosts} hosts"))),
+                (Some(_), Some(_)) => Err(UsageError(format!("--proxy {host}=… is there twice"))),
+            }
+        })
+        .collect()
+}
+
+/// Announces, waits for the start, sends, and then serves the metrics until told to stop.
+async fn serve(
+    assignment: Assignment,
+    desk: Desk,
+    shutdown: Shutdown,
+    admin: SocketAddr,
+    ready: Arc<AtomicBool>,
+) -> anyhow::Result<ExitCode> {
+    let alarm = Alarm::new().await.context("no timer")?;
+    let planned = planned(&assignment.scenario);
+    // First, so that whoever reads the announcement finds it true.
+    ready.store(true, Ordering::Release);
+    child::announce(&Announce {
+        role: "loadgen".to_owned(),
+        data: None,
+        admin: admin.to_string(),
+        pid: std::process::id(),
+    })?;
+    if !assignment.wait_start {
+        desk.start.send_replace(Some(Start { t0_ns: mono_ns() + LEAD_NS }));
+    }
+    let mut started = desk.start.subscribe();
+    let start = tokio::select! {
+        start = started.wait_for(Option::is_some) => start.ok().and_then(|start| *start),
+        _ = shutdown.wait() => None,
+    };
+    // Stopped before it began: there is nothing to write but the header.
+    let Some(start) = start else { return Ok(ExitCode::SUCCESS) };
+    let stop = desk.order.clone();
+    let told = shutdown.clone();
+    tokio::task::spawn_local(async move {
+        told.wait().await;
+        stop.send_replace(Order::Abandon);
+    });
+    send(assignment, &desk, start, planned, alarm).await?;
+    // Told to end before the traffic was over, or without a parent: not what was asked for.
+    let early = shutdown.cause().is_some();
+    let orphaned = shutdown.wait().await == Cause::Orphaned;
+    Ok(if early || orphaned { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+async fn send(
+    assignment: Assignment,
+    desk: &Desk,
+    start: Start,
+    planned: Option<u64>,
+    alarm: Alarm,
+) -> anyhow::Result<()> {
+    let Assignment { scenario, time_scale, pools, template, trace, .. } = assignment;
+    let clock = ScenarioClock::new(start.t0_ns, time_scale);
+    let meters = desk.meters.clone();
+    let (rows, scribe) = scribe::start(Some(trace), move |tally| {
+        say(&progress(tally, &meters, clock, planned));
+    })?;
+    let job = Job {
+        clock,
+        pools,
+        template,
+        timeout: scenario.traffic.timeout,
+        timeout_from_send: false,
+        grace_ns: GRACE_NS,
+        drain: scenario.simulation.drain,
+        horizon: scenario.simulation.duration,
+        hard_stop: scenario.simulation.total_time,
+    };
+    let mut pacing: Box<dyn Pacing> = match Closed::new(&scenario) {
+        Some(closed) => Box::new(closed),
+        None => Box::new(Open::new(
+            &Plan::new(&scenario),
+            Limits { lasts: scenario.simulation.duration, ..Limits::default() },
+        )),
+    };
+    let orders = desk.order.subscribe();
+    let ran = Sender::new(job, &mut *pacing, alarm, desk.meters.clone(), rows, orders).run().await;
+    // Sending is over: nothing on this thread minds the wait.
+    let tally = scribe.finish()?;
+    desk.generator.set(ran.generator).map_err(|_| anyhow!("the run finished twice"))?;
+    say(&Progress { finished: true, ..progress(&tally, &desk.meters, clock, Some(tally.planned())) });
+    Ok(())
+}
+
+/// How many requests the plan has, if it has an end that is known.
+fn planned(scenario: &Scenario) -> Option<u64> {
+    match &scenario.traffic.model {
+        TrafficModel::Closed(closed) => closed.num_requests,
+        TrafficModel::Open(arrival) => {
+            let simulation = &scenario.simulation;
+            Some(Arrivals::new(simulation.seed, arrival, simulation.duration).count() as u64)
+        }
+    }
+}
+
+fn progress(tally: &Tally, meters: &Meters, clock: ScenarioClock, planned: Option<u64>) -> Progress {
+    Progress {
+        elapsed_ns: clock.now().0,
+        planned,
+        offered: meters.sent(),
+        done: tally.offered(),
+        errors: tally.offered() - tally.of(Outcome::Ok),
+        in_flight: meters.in_flight(),
+        p50_ns: tally.response.value_at_quantile(0.5),
+        p99_ns: tally.response.value_at_quantile(0.99),
+        finished: false,
+    }
+}
+
+/// One line for the conductor. If it is gone, the lifeline tells.
+fn say(progress: &Progress) {
+    let line = serde_json::to_string(progress).expect("numbers can be written");
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}").and_then(|()| out.flush()).ok();
+}
+
+// === impl Desk ===
+
+impl Desk {
+    fn answer(&self, request: &Request<Bytes>) -> Option<Response<Body>> {
+        match (request.method(), request.uri().path()) {
+            (&Method::POST, "/start") => Some(self.on_start(request.body())),
+            (&Method::POST, "/stop") => {
+                let changed = self.order.send_if_modified(|order| {
+                    let going = *order == Order::Go;
+                    if going {
+                        *order = Order::Stop;
+                    }
+                    going
+                });
+                Some(admin::text(200, if changed { "stopping\n" } else { "stopping already\n" }))
+            }
+            (&Method::GET, "/counters") => Some(admin::json(200, &self.meters.counters())),
+            (&Method::GET, "/generator") => Some(match self.generator.get() {
+                Some(generator) => admin::json(200, generator),
+                None => admin::text(503, "not finished\n"),
+            }),
+            _ => None,
+        }
+    }
+
+    fn on_start(&self, body: &[u8]) -> Response<Body> {
+        let start: Start = match serde_json::from_slice(body) {
+            Ok(start) => start,
+            Err(e) => return admin::text(400, format!("not a start: {e}\n")),
+        };
+        let first = self.start.send_if_modified(|known| {
+            let first = known.is_none();
+            known.get_or_insert(start);
+            first
+        });
+        if first { admin::text(200, "started\n") } else { admin::text(409, "started already\n") }
+    }
+}

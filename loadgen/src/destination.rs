@@ -1,0 +1,123 @@
+//! Where requests go and what they carry: the URL, method, headers and body of the command line.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+
+use anyhow::{Context, anyhow};
+use bytes::Bytes;
+use http::header::{HOST, HeaderName, HeaderValue};
+use http::uri::Scheme;
+use http::{HeaderMap, Method, Uri};
+
+use crate::args::RequestArgs;
+use crate::exchange::Template;
+use crate::settings::UsageError;
+
+/// A body larger than this is read into memory by mistake: it is sent whole with every request.
+const MAX_BODY: u64 = 64 * 1024 * 1024;
+
+/// A URL that can be sent to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Destination {
+    /// Name or address, without brackets.
+    name: String,
+    port: u16,
+    /// Path and query.
+    path: Uri,
+    /// The `host` header.
+    host: HeaderValue,
+}
+
+// === impl Destination ===
+
+impl Destination {
+    /// From a URL; a bare `host:port/path` is taken for http.
+    pub(crate) fn parse(url: &str) -> Result<Self, UsageError> {
+        let wrong = |why: &str| UsageError(format!("{url:?} is not a URL to send to: {why}"));
+        let full = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
+        let uri: Uri = full.parse().map_err(|e: http::uri::InvalidUri| wrong(&e.to_string()))?;
+        if uri.scheme() != Some(&Scheme::HTTP) {
+            return Err(wrong("only http is spoken"));
+        }
+        let authority = uri.authority().ok_or_else(|| wrong("it has no host"))?;
+        let host = authority.as_str().rsplit('@').next().unwrap_or_default();
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        Ok(Self {
+            name: authority.host().trim_matches(['[', ']']).to_owned(),
+            port: authority.port_u16().unwrap_or(80),
+            path: path.parse().map_err(|_| wrong("its path cannot be sent"))?,
+            host: host.parse().map_err(|_| wrong("its host cannot be sent"))?,
+        })
+    }
+
+    /// The address, looked up once: a run talks to one server.
+    pub(crate) fn resolve(&self) -> anyhow::Result<SocketAddr> {
+        let mut found = (self.name.as_str(), self.port)
+            .to_socket_addrs()
+            .with_context(|| format!("cannot resolve {}", self.name))?;
+        found.next().ok_or_else(|| anyhow!("{} has no address", self.name))
+    }
+
+    /// What every request carries.
+    pub(crate) fn template(&self, args: &RequestArgs, body: Bytes) -> Result<Template, UsageError> {
+        let mut headers = HeaderMap::new();
+        for text in &args.headers {
+            let (name, value) = header(text)?;
+            headers.append(name, value);
+        }
+        headers.entry(HOST).or_insert_with(|| self.host.clone());
+        let default = if args.body.is_some() { Method::POST } else { Method::GET };
+        Ok(Template {
+            method: args.method.clone().unwrap_or(default),
+            path: self.path.clone(),
+            headers,
+            body,
+            hold: args.hold.is_some(),
+            cpu: args.cpu.is_some(),
+        })
+    }
+}
+
+/// The body that `-b` names: itself, or the file behind an `@`.
+pub(crate) fn body(text: Option<&str>) -> anyhow::Result<Bytes> {
+    let Some(text) = text else { return Ok(Bytes::new()) };
+    let Some(path) = text.strip_prefix('@') else { return Ok(Bytes::copy_from_slice(text.as_bytes())) };
+    let size = std::fs::metadata(path).with_context(|| format!("cannot read the body {path}"))?.len();
+    if size > MAX_BODY {
+        return Err(anyhow!("the body {path} has {size} bytes; at most {MAX_BODY} are sent"));
+    }
+    Ok(std::fs::read(path).with_context(|| format!("cannot read the body {path}"))?.into())
+}
+
+fn header(text: &str) -> Result<(HeaderName, HeaderValue), UsageError> {
+    let wrong = || UsageError(format!("{text:?} is not a header: write 'Name: value'"));
+    let (name, value) = text.split_once(':').ok_or_else(wrong)?;
+    Ok((name.trim().parse().map_err(|_| wrong())?, value.trim().parse().map_err(|_| wrong())?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_with_and_without_their_parts() {
+        let of = |url: &str| {
+            let d = Destination::parse(url).unwrap();
+            (d.name, d.port, d.path.to_string(), d.host.to_str().unwrap().to_owned())
+        };
+        let all = |name: &str, port, path: &str, host: &str| (name.to_owned(), port, path.to_owned(), host.to_owned());
+        assert_eq!(of("http://127.0.0.1:8080/"), all("127.0.0.1", 8080, "/", "127.0.0.1:8080"));
+        assert_eq!(of("localhost:9000/a?b=c"), all("localhost", 9000, "/a?b=c", "localhost:9000"));
+        assert_eq!(of("http://example.test"), all("example.test", 80, "/", "example.test"));
+        assert_eq!(of("http://[::1]:81/x"), all("::1", 81, "/x", "[::1]:81"));
+        for wrong in ["https://example.test/", "http://", "ftp://a/", "http://a b/"] {
+            assert!(Destination::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn headers_need_a_name_and_a_value() {
+        assert_eq!(header("X-A: b:c").unwrap(), (HeaderName::from_static("x-a"), HeaderValue::from_static("b:c")));
+        assert!(header("no colon").is_err());
+        assert!(header("bad name: x").is_err());
+    }
+}

@@ -1,0 +1,212 @@
+//! One request over HTTP: send it, read the response to its end, say how it ended.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use galton_core::wire::{self, header};
+use galton_core::{FailReason, Outcome, RejectReason, TargetId};
+use galton_runtime::mono_ns;
+use http::header::{HeaderName, HeaderValue};
+use http::{HeaderMap, Method, Request, Response, Uri};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+
+use crate::pool::{Connection, Pool};
+
+/// What all requests of a run have in common.
+#[derive(Clone, Debug)]
+pub(crate) struct Template {
+    /// The method.
+    pub(crate) method: Method,
+    /// Path and query.
+    pub(crate) path: Uri,
+    /// Headers, `host` among them.
+    pub(crate) headers: HeaderMap,
+    /// The body.
+    pub(crate) body: Bytes,
+    /// Whether to send the demanded hold time.
+    pub(crate) hold: bool,
+    /// Whether to send the demanded CPU.
+    pub(crate) cpu: bool,
+}
+
+/// What one request has of its own, in machine time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ask {
+    /// [`galton_core::RequestId`].
+    pub(crate) request: u64,
+    /// Hold time.
+    pub(crate) hold_ns: u64,
+    /// CPU units.
+    pub(crate) cpu: f64,
+    /// The deadline that travels with it.
+    pub(crate) deadline_ns: u64,
+    /// When we give up ourselves.
+    pub(crate) give_up_ns: u64,
+}
+
+/// How a request ended, in machine time. What the headers did not say is `None`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answer {
+    pub(crate) outcome: Outcome,
+    pub(crate) end_ns: u64,
+    pub(crate) status: Option<u16>,
+    pub(crate) body_bytes: u64,
+    pub(crate) attempts: Option<u32>,
+    pub(crate) target: Option<TargetId>,
+    pub(crate) proxy_recv_ns: Option<u64>,
+    pub(crate) proxy_done_ns: Option<u64>,
+    pub(crate) target_start_ns: Option<u64>,
+    pub(crate) target_done_ns: Option<u64>,
+    pub(crate) cpu_used_ns: Option<u64>,
+    pub(crate) overhead_ns: Option<u64>,
+}
+
+/// Sends the request and reads the response. The connection comes back if its response was read to the end.
+pub(crate) async fn exchange(pool: &Pool, template: &Template, ask: Ask) -> (Answer, Option<Connection>) {
+    let left = Duration::from_nanos(ask.give_up_ns.saturating_sub(mono_ns()));
+    match tokio::time::timeout(left, attempt(pool, template, ask)).await {
+        Ok(ended) => ended,
+        Err(_) => (Answer::without_response(Outcome::TimedOut), None),
+    }
+}
+
+async fn attempt(pool: &Pool, template: &Template, ask: Ask) -> (Answer, Option<Connection>) {
+    let mut connection = match pool.take().await {
+        Ok(connection) => connection,
+        Err(e) => {
+            tracing::debug!("no connection: {e}");
+            return (Answer::without_response(Outcome::Failed(FailReason::Connect)), None);
+        }
+    };
+    match connection.send_request(template.request(ask)).await {
+        Ok(response) => {
+            let answer = read(response).await;
+            let whole = answer.outcome != Outcome::Failed(FailReason::Reset);
+            (answer, whole.then_some(connection))
+        }
+        Err(e) => {
+            tracing::debug!("the connection broke: {e}");
+            (Answer::without_response(Outcome::Failed(FailReason::Reset)), None)
+        }
+    }
+}
+
+/// Reads a response to its end, or to where it breaks.
+async fn read(response: Response<Incoming>) -> Answer {
+    let (head, mut body) = response.into_parts();
+    let mut answer = Answer::from_head(head.status.as_u16(), &head.headers);
+    while let Some(frame) = body.frame().await {
+        match frame {
+            Ok(frame) => answer.body_bytes += frame.data_ref().map_or(0, |data| data.len() as u64),
+            Err(e) => {
+                tracing::debug!("the response broke off: {e}");
+                answer.outcome = Outcome::Failed(FailReason::Reset);
+                break;
+            }
+        }
+    }
+    answer.end_ns = mono_ns();
+    answer
+}
+
+/// The outcome that status and `galton-outcome` tell.
+fn outcome(status: u16, headers: &HeaderMap) -> Outcome {
+    let named = headers.get(header::OUTCOME).and_then(|value| value.to_str().ok());
+    // A target that refuses, asked directly: there is nobody who could have tried another one.
+    if named == Some(wire::FULL) {
+        return Outcome::Rejected(RejectReason::NoCapacity);
+    }
+    match named.and_then(|name| name.parse().ok()) {
+        // Shed and unfinished are ours to say.
+        Some(outcome) if !matches!(outcome, Outcome::Shed | Outcome::Unfinished) => outcome,
+        _ if status >= 400 => Outcome::Failed(FailReason::Http),
+        _ => Outcome::Ok,
+    }
+}
+
+fn parsed<T: std::str::FromStr>(headers: &HeaderMap, name: &str) -> Option<T> {
+    headers.get(name)?.to_str().ok()?.parse().ok()
+}
+
+// === impl Template ===
+
+impl Template {
+    fn request(&self, ask: Ask) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(self.body.clone()));
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.path.clone();
+        let mut headers = self.headers.clone();
+        headers.insert(HeaderName::from_static(header::SEQ), HeaderValue::from(ask.request));
+        headers.insert(HeaderName::from_static(header::DEADLINE_NS), HeaderValue::from(ask.deadline_ns));
+        if self.hold {
+            headers.insert(HeaderName::from_static(header::HOLD_NS), HeaderValue::from(ask.hold_ns));
+        }
+        if self.cpu {
+            let cpu = HeaderValue::try_from(ask.cpu.to_string()).expect("a printed number is a header value");
+            headers.insert(HeaderName::from_static(header::CPU), cpu);
+        }
+        *request.headers_mut() = headers;
+        request
+    }
+}
+
+// === impl Answer ===
+
+impl Answer {
+    /// Ended now, with nothing to show.
+    pub(crate) fn without_response(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            end_ns: mono_ns(),
+            status: None,
+            body_bytes: 0,
+            attempts: None,
+            target: None,
+            proxy_recv_ns: None,
+            proxy_done_ns: None,
+            target_start_ns: None,
+            target_done_ns: None,
+            cpu_used_ns: None,
+            overhead_ns: None,
+        }
+    }
+
+    fn from_head(status: u16, headers: &HeaderMap) -> Self {
+        Self {
+            status: Some(status),
+            attempts: parsed(headers, header::ATTEMPTS),
+            target: parsed(headers, header::TARGET),
+            proxy_recv_ns: parsed(headers, header::RECV_NS),
+            proxy_done_ns: parsed(headers, header::DONE_NS),
+            target_start_ns: parsed(headers, header::TARGET_START_NS),
+            target_done_ns: parsed(headers, header::TARGET_DONE_NS),
+            cpu_used_ns: parsed(headers, header::CPU_USED_NS),
+            overhead_ns: parsed(headers, header::OVERHEAD_NS),
+            ..Self::without_response(outcome(status, headers))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_outcome_header_goes_before_the_status() {
+        let of = |status, named: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            if let Some(named) = named {
+                headers.insert(header::OUTCOME, HeaderValue::from_static(named));
+            }
+            outcome(status, &headers)
+        };
+        assert_eq!(of(200, None), Outcome::Ok);
+        assert_eq!(of(404, None), Outcome::Failed(FailReason::Http));
+        assert_eq!(of(503, Some("full")), Outcome::Rejected(RejectReason::NoCapacity));
+        assert_eq!(of(503, Some("rejected;reason=queue_full")), Outcome::Rejected(RejectReason::QueueFull));
+        assert_eq!(of(504, Some("timed_out")), Outcome::TimedOut);
+        assert_eq!(of(200, Some("shed")), Outcome::Ok, "only the load generator sheds");
+        assert_eq!(of(500, Some("gibberish")), Outcome::Failed(FailReason::Http));
+    }
+}

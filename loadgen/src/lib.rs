@@ -1,0 +1,38 @@
+//! The load generator: open and closed loops over HTTP, on a precise timer, with a verdict on itself.
+//!
+//! `pacing` decides what goes out when, `sender` does it, `scribe` writes it down. It stands alone against any
+//! HTTP server, or is a part of a run (`conducted`). It makes no report: that is `galton-report`, from the trace.
+
+mod alarm;
+mod args;
+mod conducted;
+mod destination;
+mod exchange;
+mod figures;
+mod meters;
+mod occupancy;
+mod pacing;
+mod pool;
+mod progress;
+mod scribe;
+mod sender;
+mod settings;
+mod standalone;
+mod summary;
+mod tally;
+#[cfg(test)]
+mod test_server;
+mod units;
+mod verdict;
+
+use std::process::ExitCode;
+
+pub use args::{Args, ProgressStyle};
+
+/// Runs the load generator until it is done: standalone, or under a conductor with `--scenario`.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    match args.conducted.scenario.clone() {
+        Some(scenario) => conducted::run(&args, &scenario),
+        None => standalone::run(&args),
+    }
+}
