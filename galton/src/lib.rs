@@ -1,0 +1,78 @@
+//! The command line of Galton: the conductor (`run`, `up`), what works on scenario files (`check`, `schema`), and the roles
+//! that a run starts as processes of its own.
+
+mod check;
+mod cluster;
+mod counters;
+mod machine;
+mod run;
+mod run_dir;
+mod samples;
+mod scenario_args;
+mod scrape;
+mod up;
+
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Wrong usage or configuration.
+const USAGE: u8 = 2;
+
+/// A live testbed for load balancers: real proxies, real targets, an autoscaler, real traffic, and a report.
+#[derive(Debug, Parser)]
+#[command(name = "galton", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a scenario on real processes and write the report
+    Run(run::Args),
+    /// Start a scenario's proxies, scaler and targets without a load, until interrupted
+    Up(up::Args),
+    /// Validate scenario files
+    Check(check::CheckArgs),
+    /// Print the JSON Schema of scenario files
+    Schema,
+    /// Send load, open or closed loop (also a binary of its own: `loadgen`)
+    Loadgen(Box<galton_loadgen::Args>),
+    /// Role: one load-balancer host
+    Proxy(galton_proxy::Args),
+    /// Role: one fake target server
+    Target(galton_targets::Args),
+    /// Role: the scaling service, which owns the targets
+    Scaler(galton_scaler::Args),
+}
+
+/// Parses the command line, runs the command, and prints the one error there may be.
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Run(args) => run::run(args),
+        Command::Up(args) => up::run(args),
+        Command::Check(args) => check::check(&args),
+        Command::Schema => check::schema(),
+        Command::Loadgen(args) => galton_loadgen::run(*args),
+        Command::Proxy(args) => galton_proxy::run(args),
+        Command::Target(args) => galton_targets::run(args),
+        Command::Scaler(args) => galton_scaler::run(args),
+    };
+    result.unwrap_or_else(|error| {
+        galton_runtime::terminal::note(format_args!("galton: {error:#}"));
+        exit_code(&error)
+    })
+}
+
+/// Whether stdout takes colour: it is a terminal, and `NO_COLOR` is not set.
+fn colour() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// 2 where the scenario is at fault, 1 for everything else.
+fn exit_code(error: &anyhow::Error) -> ExitCode {
+    let configuration = error.chain().any(|cause| cause.is::<galton_runtime::scenario_file::ScenarioFileError>());
+    ExitCode::from(if configuration { USAGE } else { 1 })
+}

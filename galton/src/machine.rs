@@ -1,0 +1,43 @@
+//! What the conductor knows of the machine and of the calendar.
+
+use galton_report::HostInfo;
+use jiff::Timestamp;
+
+/// The machine, for the report.
+pub(crate) fn host_info() -> HostInfo {
+    let uname = rustix::system::uname();
+    let kernel = format!("{} {}", uname.sysname().to_string_lossy(), uname.release().to_string_lossy());
+    let cpus = std::thread::available_parallelism().map_or(0, |n| n.get() as u32);
+    HostInfo { cpus, kernel, cpu_model: cpu_model().unwrap_or_default() }
+}
+
+fn cpu_model() -> Option<String> {
+    let info = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = info.lines().find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+/// Wall-clock time.
+pub(crate) fn wall_clock() -> Timestamp {
+    Timestamp::now()
+}
+
+/// Nanoseconds since 1970.
+pub(crate) fn unix_ns(at: Timestamp) -> u64 {
+    at.as_nanosecond().try_into().unwrap_or(0)
+}
+
+/// `20261121T031500Z`: sorts by time, and is a file name everywhere.
+pub(crate) fn file_name(at: Timestamp) -> String {
+    at.strftime("%Y%m%dT%H%M%SZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_make_file_names() {
+        assert_eq!(file_name(Timestamp::from_second(951_782_400).unwrap()), "20000229T000000Z");
+    }
+}

@@ -1,0 +1,99 @@
+//! The run directory: everything that a run leaves behind.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use galton_core::{HostId, Scenario};
+
+/// How often a name that is taken is tried again with a number behind it.
+const MOST_NAMES: u32 = 1000;
+
+/// The files of one run.
+#[derive(Clone, Debug)]
+pub(crate) struct RunDir {
+    path: PathBuf,
+    id: String,
+}
+
+impl RunDir {
+    /// Makes `<output dir>/<scenario>-<time>/` with its subdirectories, and the resolved scenario in it. Runs of one second get
+    /// numbers.
+    pub(crate) fn create(scenario: &Scenario, time: &str) -> anyhow::Result<Self> {
+        let parent = Path::new(&scenario.reporting.output_dir);
+        std::fs::create_dir_all(parent).with_context(|| format!("cannot create the directory {}", parent.display()))?;
+        let (path, id) = free_name(parent, &format!("{}-{time}", scenario.name))?;
+        let dir = Self { path, id };
+        for sub in ["metrics", "log", "book"] {
+            let sub = dir.path.join(sub);
+            std::fs::create_dir(&sub).with_context(|| format!("cannot create {}", sub.display()))?;
+        }
+        dir.write("scenario.json", &format!("{:#}\n", scenario.to_value()))?;
+        Ok(dir)
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its name.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// A file in it.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// The counters of a process.
+    pub(crate) fn book(&self, process: &str) -> PathBuf {
+        self.path.join("book").join(format!("{process}.book"))
+    }
+
+    /// The log of a process.
+    pub(crate) fn log(&self, process: &str) -> PathBuf {
+        self.path.join("log").join(format!("{process}.log"))
+    }
+
+    /// The scrapes of a process.
+    pub(crate) fn scrapes(&self, process: &str) -> PathBuf {
+        self.path.join("metrics").join(format!("{process}.prom"))
+    }
+
+    /// The decision records of a host.
+    pub(crate) fn records(&self, host: HostId) -> PathBuf {
+        self.path.join("book").join(format!("proxy-{host}.decisions"))
+    }
+
+    /// Writes a file.
+    pub(crate) fn write(&self, name: &str, content: &str) -> anyhow::Result<()> {
+        let path = self.file(name);
+        std::fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+fn free_name(parent: &Path, stem: &str) -> anyhow::Result<(PathBuf, String)> {
+    for n in 1..=MOST_NAMES {
+        let id = if n == 1 { stem.to_owned() } else { format!("{stem}-{n}") };
+        let path = parent.join(&id);
+        match std::fs::create_dir(&path) {
+            Ok(()) => return Ok((path, id)),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error).with_context(|| format!("cannot create {}", path.display())),
+        }
+    }
+    anyhow::bail!("{} has {MOST_NAMES} runs named {stem}", parent.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_one_second_get_numbers() {
+        let dir = tempfile::tempdir().unwrap();
+        let ids: Vec<String> = (0..3).map(|_| free_name(dir.path(), "x-1").unwrap().1).collect();
+        assert_eq!(ids, ["x-1", "x-1-2", "x-1-3"]);
+    }
+}
