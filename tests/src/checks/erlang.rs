@@ -1,0 +1,89 @@
+//! Loss systems live: `scenarios/erlang_b.json`, 20 000 requests each, against B(8, rate × measured mean slot occupancy).
+
+use galton_core::Outcome;
+use galton_core::record::TraceOutcome;
+use galton_tests::Run;
+use serde_json::{Value, json};
+
+use super::{Tally, run};
+
+/// 2000 s in 80 s.
+const TIME_SCALE: &str = "25";
+/// Three times the spread of batch means at 20 000 requests.
+const TOLERANCE: f64 = 0.015;
+/// Round robin without a retry loses 0.2736; at least this.
+const WITHOUT_RETRY: f64 = 0.26;
+const SLOTS: u32 = 8;
+const RATE_PER_SEC: f64 = 10.0;
+
+pub(super) fn check(tally: &mut Tally) {
+    let runs: Vec<(&str, Run)> = std::thread::scope(|scope| {
+        let start = |(name, change): (&'static str, Value)| {
+            scope.spawn(move || (name, run(&scenario(&change), &["--time-scale", TIME_SCALE])))
+        };
+        let threads: Vec<_> = variants().into_iter().map(start).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a run")).collect()
+    });
+    for (name, run) in runs {
+        judge(name, &run, tally);
+    }
+}
+
+fn variants() -> [(&'static str, Value); 6] {
+    let lb = |architecture: &str, hosts: u32, retries: u32| json!({"load_balancer": {"architecture": architecture, "hosts": hosts, "rr": {"retry_limit": retries}}});
+    let hold = |hold: Value| json!({"load_balancer": {"hosts": 1}, "traffic": {"request_duration_ms": hold}});
+    let lognormal = json!({"mode": "distribution", "distribution": "lognormal", "mean_ms": 800, "sigma": 1.0});
+    let fixed = json!({"mode": "distribution", "distribution": "deterministic", "value_ms": 800});
+    [
+        ("least connections, 1 proxy", lb("least_conns", 1, 0)),
+        ("least connections, 3 proxies", lb("least_conns", 3, 0)),
+        ("least connections, lognormal holds", hold(lognormal)),
+        ("least connections, equal holds", hold(fixed)),
+        ("round robin, 1 proxy, 1 retry", lb("round_robin", 1, 1)),
+        ("round robin, 1 proxy, no retry", lb("round_robin", 1, 0)),
+    ]
+}
+
+fn scenario(change: &Value) -> Value {
+    let mut scenario = serde_json::from_str(include_str!("../../../scenarios/erlang_b.json")).expect("a scenario");
+    merge(&mut scenario, change);
+    scenario
+}
+
+/// Lays `from` over `into`, key by key; a distribution replaces the whole of another.
+fn merge(into: &mut Value, from: &Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) if !from.contains_key("distribution") => {
+            for (key, value) in from {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (into, from) => *into = from.clone(),
+    }
+}
+
+fn judge(name: &str, run: &Run, tally: &mut Tally) {
+    let n = run.trace.len();
+    let rejected = |o: TraceOutcome| matches!(o, TraceOutcome::Offered(Outcome::Rejected(_)));
+    let lost = run.trace.iter().filter(|row| rejected(row.outcome)).count() as f64 / n as f64;
+    let held: Vec<f64> =
+        run.decisions.iter().filter(|d| d.kind.occupied()).map(|d| (d.until - d.at).as_secs_f64()).collect();
+    let occupancy = held.iter().sum::<f64>() / held.len() as f64;
+    let expected = erlang_b(SLOTS, RATE_PER_SEC * occupancy);
+    let figures =
+        format!("{name}: {n} requests, lost {lost:.4}, mean occupancy {:.1} ms, {}", occupancy * 1e3, run.verdict());
+    if name.ends_with("no retry") {
+        tally.check(
+            lost >= WITHOUT_RETRY && n >= 19_500,
+            &format!("{figures}; at least {WITHOUT_RETRY} (0.2736 expected)"),
+        );
+    } else {
+        let holds = (lost - expected).abs() <= TOLERANCE && n >= 19_500;
+        tally.check(holds, &format!("{figures}; Erlang B gives {expected:.4} ± {TOLERANCE}"));
+    }
+}
+
+/// B(n, a) by its recursion.
+fn erlang_b(slots: u32, erlang: f64) -> f64 {
+    (1..=slots).fold(1.0, |b, n| erlang * b / (f64::from(n) + erlang * b))
+}
