@@ -22,8 +22,20 @@ pub fn of(scenario: &Scenario) -> String {
         scenario.targets.max_concurrency,
         no_capacity(scenario),
         traffic(scenario),
-        distribution(&scenario.traffic.request_duration_ms, " ms"),
+        hold(scenario),
     )
+}
+
+/// A trace's column goes before the distribution.
+fn hold(scenario: &Scenario) -> String {
+    match &scenario.traffic.model {
+        TrafficModel::Open(Arrival { process: ArrivalProcess::Trace { rows, .. }, .. })
+            if rows.iter().all(|row| row.hold.is_some()) =>
+        {
+            "as in the trace".to_owned()
+        }
+        _ => distribution(&scenario.traffic.request_duration_ms, " ms"),
+    }
 }
 
 fn fleet(scenario: &Scenario) -> String {
@@ -75,7 +87,10 @@ fn open_loop(arrival: &Arrival, duration: Nanos) -> String {
             let rates: Vec<String> = rates_per_sec.iter().map(|r| digits(*r)).collect();
             format!("bursts of {}/s", rates.join(", "))
         }
-        ArrivalProcess::Trace { file, rows } => format!("{} arrivals of {file}", count(rows.len() as u64)),
+        ArrivalProcess::Trace { file, rows } => {
+            let name = file.rsplit('/').next().unwrap_or(file);
+            format!("{} arrivals of the trace {name}", count(rows.len() as u64))
+        }
     };
     let exactly = arrival.count.map(|n| format!(", exactly {}", count(n))).unwrap_or_default();
     format!("open loop, {process}{}{exactly} for {}", ramp(&arrival.ramp), time(duration))
