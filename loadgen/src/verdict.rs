@@ -66,7 +66,7 @@ fn self_evidence(e: Evidence<'_>) -> SelfEvidence {
         due: planned - tally.of(Outcome::Shed),
         in_time: tally.send_lag.count_between(0, send_lag_limit(median_response, TIME_SCALE).0),
         peak_thread_cpu: e.peak_thread_cpu,
-        service_sum: Some(tally.service_sum),
+        service_sum: (tally.of(Outcome::Unfinished) == 0).then_some(tally.service_sum),
         generator: *e.generator,
     }
 }

@@ -8,6 +8,7 @@ use galton_core::scenario::TrafficModel;
 
 use crate::input::Generator;
 use crate::model::ConservationRow;
+use crate::stats::needed;
 use crate::units::count;
 use crate::validity::{Quantity, Reason, Severity};
 
@@ -19,8 +20,6 @@ const SEND_LAG_SHARE: f64 = 0.1;
 const SENT_IN_TIME: f64 = 0.99;
 /// So many late ones say nothing about a share: of a hundred requests, two are 2 %.
 pub(crate) const FEW: u64 = 3;
-/// A smaller sample does not bear a 99th percentile: the upper end of its 95 % interval is beyond the largest value.
-const BEARS_P99: u64 = 368;
 /// A sending thread above this share of a core may be the bottleneck.
 const THREAD_CPU: f64 = 0.8;
 /// A sender that does not run for longer than this bunches its requests. Machine time.
@@ -102,7 +101,8 @@ pub fn broken_equations(rows: &[ConservationRow]) -> impl Iterator<Item = Reason
 
 fn send_lag(e: &SelfEvidence) -> Option<Reason> {
     let (lag, limit) = (e.send_lag_p99?, send_lag_limit(e.median_response, e.time_scale));
-    if lag <= limit || e.due < BEARS_P99 {
+    // A small sample does not bear a 99th percentile.
+    if lag <= limit || e.due < needed(0.99) {
         return None;
     }
     let (value, bound) = (Quantity::Time(lag), Quantity::Time(limit));
@@ -124,7 +124,7 @@ fn sent_in_time(e: &SelfEvidence) -> Option<Reason> {
     let share = e.in_time as f64 / e.due.max(1) as f64;
     let (value, limit) = (Quantity::Ratio(share), Quantity::Ratio(SENT_IN_TIME));
     let text = format!("only {value} of the plan was sent in time");
-    (e.pace == Pace::Planned && e.due - e.in_time > FEW && share < SENT_IN_TIME)
+    (e.pace == Pace::Planned && e.due.saturating_sub(e.in_time) > FEW && share < SENT_IN_TIME)
         .then(|| Reason::new("PLAN_NOT_SENT_IN_TIME", Severity::Invalid, value, limit, text))
 }
 

@@ -113,8 +113,10 @@ fn fifty_users_send_five_thousand_requests_and_not_one_more() {
     assert_eq!(server.seen().len(), 5000);
     assert_eq!(outcomes.tally.of(Outcome::Ok), 5000);
     assert_conserved(&outcomes);
-    assert_eq!(server.connections(), 50, "one connection per user, reused");
-    assert_eq!(outcomes.ran.connections, PoolCounts { opened: 50, reused: 4950, exhausted: 0 });
+    // One per user at most; fewer, if a user begins when the connection of another is idle already.
+    let opened = server.connections();
+    assert!((1..=50).contains(&opened), "{opened} connections");
+    assert_eq!(outcomes.ran.connections, PoolCounts { opened, reused: 5000 - opened, exhausted: 0 });
     assert_eq!(outcomes.ran.body_bytes, 15_000);
     let users = outcomes.ran.generator.users.unwrap();
     assert_eq!((users.budget_exhausted, users.unfinished), (50, 0));
