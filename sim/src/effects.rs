@@ -39,11 +39,10 @@ impl World<'_> {
     fn dispatch(&mut self, host: HostId, call: CallId, ticket: Ticket, attempt: u32) {
         let now = self.now;
         let limit = self.scenario.targets.max_concurrency;
-        let remembered = self.scenario.load_balancer.rr.idle_threshold_requests.max(1) as usize;
         self.proxies[host.0 as usize].attempts += 1;
         let there = |t: &&mut crate::target::Target| t.running && t.incarnation == ticket.incarnation();
         let target = self.targets.get_mut(&ticket.target()).filter(there);
-        let Some(accepted) = target.map(|target| target.offer(now, limit, remembered)) else {
+        let Some(accepted) = target.map(|target| target.offer(now, limit)) else {
             self.proxies[host.0 as usize].connection_failures += 1;
             return self.attempt_ended(host, ticket, AttemptEnd::Gone);
         };
@@ -102,10 +101,10 @@ impl World<'_> {
     }
 
     fn read_counts(&mut self, host: HostId, targets: Vec<TargetId>, window: Nanos) {
-        let since = self.now - window;
         let read = |id: TargetId| {
             let target = self.targets.get(&id)?;
-            let counts = IdleCounts { accepted_in_window: target.accepted_since(since), in_flight: target.in_flight };
+            let accepted_in_window = target.accepted.count(self.now, window);
+            let counts = IdleCounts { accepted_in_window, in_flight: target.in_flight };
             Some((id, counts))
         };
         let counts = targets.into_iter().filter_map(read).collect();

@@ -1,6 +1,7 @@
 //! A target: so many slots, each held for its demand.
 
 use galton_core::counters::TargetCounters;
+use galton_core::idle::AcceptWindow;
 use galton_core::{Incarnation, Nanos, TargetId};
 
 /// One target process.
@@ -10,32 +11,26 @@ pub(crate) struct Target {
     pub(crate) running: bool,
     pub(crate) in_flight: u32,
     pub(crate) counters: TargetCounters,
-    /// When requests were accepted, the latest last; as many as an idle scan asks for.
-    accepted: std::collections::VecDeque<Nanos>,
+    /// When requests were accepted, as far as an idle scan asks.
+    pub(crate) accepted: AcceptWindow,
 }
 
 impl Target {
-    pub(crate) fn new(target: TargetId, incarnation: Incarnation) -> Self {
+    /// `idle_threshold`: a target that accepted fewer requests within the window is idle.
+    pub(crate) fn new(target: TargetId, incarnation: Incarnation, idle_threshold: u32) -> Self {
         let counters = TargetCounters::new(target, incarnation);
-        Self { incarnation, running: true, in_flight: 0, counters, accepted: Default::default() }
+        Self { incarnation, running: true, in_flight: 0, counters, accepted: AcceptWindow::new(idle_threshold) }
     }
 
     /// Takes a request, or refuses.
-    pub(crate) fn offer(&mut self, now: Nanos, limit: u32, remembered: usize) -> bool {
+    pub(crate) fn offer(&mut self, now: Nanos, limit: u32) -> bool {
         if self.in_flight >= limit {
             self.counters.refused += 1;
             return false;
         }
         self.in_flight += 1;
         self.counters.accepted += 1;
-        self.accepted.push_back(now);
-        if self.accepted.len() > remembered {
-            self.accepted.pop_front();
-        }
+        self.accepted.accept(now);
         true
-    }
-
-    pub(crate) fn accepted_since(&self, since: Nanos) -> u32 {
-        self.accepted.iter().filter(|at| **at > since).count() as u32
     }
 }

@@ -128,7 +128,9 @@ impl<'a> World<'a> {
     }
 
     pub(crate) fn spawn(&mut self, target: TargetId, incarnation: Incarnation) {
-        self.retired.extend(self.targets.insert(target, Target::new(target, incarnation)));
+        let idle_threshold = self.scenario.load_balancer.rr.idle_threshold_requests;
+        let process = Target::new(target, incarnation, idle_threshold);
+        self.retired.extend(self.targets.insert(target, process));
     }
 
     fn next_arrival(&mut self) {

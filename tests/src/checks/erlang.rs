@@ -3,7 +3,7 @@
 use galton_core::Outcome;
 use galton_core::record::TraceOutcome;
 use galton_tests::Run;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{Tally, run};
 
@@ -16,12 +16,40 @@ const WITHOUT_RETRY: f64 = 0.26;
 const SLOTS: u32 = 8;
 const RATE_PER_SEC: f64 = 10.0;
 
+/// A name, and what is overridden.
+type Variant = (&'static str, &'static [&'static str]);
+
+const VARIANTS: [Variant; 6] = [
+    ("least connections, 1 proxy", &["load_balancer.hosts=1"]),
+    ("least connections, 3 proxies", &["load_balancer.hosts=3"]),
+    (
+        "least connections, lognormal holds",
+        &[r#"traffic.request_duration_ms={"distribution": "lognormal", "mean_ms": 800, "sigma": 1.0}"#],
+    ),
+    (
+        "least connections, equal holds",
+        &[r#"traffic.request_duration_ms={"distribution": "deterministic", "value_ms": 800}"#],
+    ),
+    (
+        "round robin, 1 proxy, 1 retry",
+        &["load_balancer.architecture=round_robin", "load_balancer.hosts=1", "load_balancer.rr.retry_limit=1"],
+    ),
+    (
+        "round robin, 1 proxy, no retry",
+        &["load_balancer.architecture=round_robin", "load_balancer.hosts=1", "load_balancer.rr.retry_limit=0"],
+    ),
+];
+
 pub(super) fn check(tally: &mut Tally) {
+    let scenario: Value = serde_json::from_str(include_str!("../../../scenarios/erlang_b.json")).expect("a scenario");
     let runs: Vec<(&str, Run)> = std::thread::scope(|scope| {
-        let start = |(name, change): (&'static str, Value)| {
-            scope.spawn(move || (name, run(&scenario(&change), &["--time-scale", TIME_SCALE])))
-        };
-        let threads: Vec<_> = variants().into_iter().map(start).collect();
+        let threads: Vec<_> = VARIANTS
+            .iter()
+            .map(|(name, overrides)| {
+                let scenario = &scenario;
+                scope.spawn(move || (*name, run_variant(scenario, overrides)))
+            })
+            .collect();
         threads.into_iter().map(|thread| thread.join().expect("a run")).collect()
     });
     for (name, run) in runs {
@@ -29,37 +57,10 @@ pub(super) fn check(tally: &mut Tally) {
     }
 }
 
-fn variants() -> [(&'static str, Value); 6] {
-    let lb = |architecture: &str, hosts: u32, retries: u32| json!({"load_balancer": {"architecture": architecture, "hosts": hosts, "rr": {"retry_limit": retries}}});
-    let hold = |hold: Value| json!({"load_balancer": {"hosts": 1}, "traffic": {"request_duration_ms": hold}});
-    let lognormal = json!({"mode": "distribution", "distribution": "lognormal", "mean_ms": 800, "sigma": 1.0});
-    let fixed = json!({"mode": "distribution", "distribution": "deterministic", "value_ms": 800});
-    [
-        ("least connections, 1 proxy", lb("least_conns", 1, 0)),
-        ("least connections, 3 proxies", lb("least_conns", 3, 0)),
-        ("least connections, lognormal holds", hold(lognormal)),
-        ("least connections, equal holds", hold(fixed)),
-        ("round robin, 1 proxy, 1 retry", lb("round_robin", 1, 1)),
-        ("round robin, 1 proxy, no retry", lb("round_robin", 1, 0)),
-    ]
-}
-
-fn scenario(change: &Value) -> Value {
-    let mut scenario = serde_json::from_str(include_str!("../../../scenarios/erlang_b.json")).expect("a scenario");
-    merge(&mut scenario, change);
-    scenario
-}
-
-/// Lays `from` over `into`, key by key; a distribution replaces the whole of another.
-fn merge(into: &mut Value, from: &Value) {
-    match (into, from) {
-        (Value::Object(into), Value::Object(from)) if !from.contains_key("distribution") => {
-            for (key, value) in from {
-                merge(into.entry(key).or_insert(Value::Null), value);
-            }
-        }
-        (into, from) => *into = from.clone(),
-    }
+fn run_variant(scenario: &Value, overrides: &[&str]) -> Run {
+    let overrides = overrides.iter().flat_map(|o| ["--set", o]);
+    let args: Vec<&str> = ["--time-scale", TIME_SCALE].into_iter().chain(overrides).collect();
+    run(scenario, &args)
 }
 
 fn judge(name: &str, run: &Run, tally: &mut Tally) {
