@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::arrivals::Arrivals;
+use crate::arrivals::{self, Arrivals};
 use crate::dist::{Dist, Sampler};
 use crate::ids::{HostId, Incarnation, RequestId, TargetId};
 use crate::rng::{KeyedRng, Purpose};
@@ -59,6 +59,33 @@ pub struct OpenLoop {
     /// Absent in a closed loop.
     arrivals: Option<Arrivals>,
     seq: u64,
+    ahead: Ahead,
+}
+
+/// How many demands are drawn at once: together they cost half, and a short plan still wastes few.
+const AHEAD: usize = 64;
+
+/// Demands drawn ahead, of the requests from `first` on.
+#[derive(Clone, Debug)]
+struct Ahead {
+    first: u64,
+    len: usize,
+    hold_ms: [f64; AHEAD],
+    cpu: [f64; AHEAD],
+}
+
+/// How many requests a scenario may be expected to send: exact where it says how many, otherwise the mean, or about that for
+/// a closed loop, whose response times nobody knows in advance.
+pub fn expected_requests(scenario: &Scenario) -> f64 {
+    let duration = scenario.simulation.duration;
+    match &scenario.traffic.model {
+        TrafficModel::Open(arrival) => arrivals::expected(arrival, duration),
+        TrafficModel::Closed(closed) => {
+            let cycle_ms = closed.think_time_ms.mean() + scenario.traffic.request_duration_ms.mean();
+            let sent = f64::from(closed.concurrency) * duration.as_millis_f64() / cycle_ms;
+            closed.num_requests.map_or(sent, |budget| sent.min(budget as f64))
+        }
+    }
 }
 
 // === impl Plan ===
@@ -89,7 +116,8 @@ impl Plan {
             TrafficModel::Open(arrival) => Some(Arrivals::new(self.seed, arrival, self.duration)),
             TrafficModel::Closed(_) => None,
         };
-        OpenLoop { plan: self.clone(), arrivals, seq: 0 }
+        let ahead = Ahead { first: 0, len: 0, hold_ms: [0.0; AHEAD], cpu: [0.0; AHEAD] };
+        OpenLoop { plan: self.clone(), arrivals, seq: 0, ahead }
     }
 
     /// The demand of one request, keyed by (seed, request); what a trace's row says goes before what would be drawn.
@@ -216,7 +244,30 @@ impl Iterator for OpenLoop {
         let seq = self.seq;
         self.seq += 1;
         let request = RequestId::open(seq);
-        Some(Planned { seq, at, host: self.plan.host(request), demand: self.plan.demand(request) })
+        Some(Planned { seq, at, host: self.plan.host(request), demand: self.demand(request) })
+    }
+}
+
+impl OpenLoop {
+    /// As [`Plan::demand`].
+    fn demand(&mut self, request: RequestId) -> Demand {
+        if self.ahead.first + self.ahead.len as u64 <= request.0 {
+            self.ahead.draw(&self.plan, request.0);
+        }
+        let at = (request.0 - self.ahead.first) as usize;
+        let row = self.plan.row(request);
+        Demand {
+            hold: row.and_then(|row| row.hold).unwrap_or_else(|| Nanos::from_millis_f64(self.ahead.hold_ms[at])),
+            cpu: row.and_then(|row| row.cpu).unwrap_or(self.ahead.cpu[at]),
+        }
+    }
+}
+
+impl Ahead {
+    fn draw(&mut self, plan: &Plan, first: u64) {
+        (self.first, self.len) = (first, AHEAD);
+        plan.hold_ms.sample_each(plan.seed, Purpose::Hold, first, &mut self.hold_ms);
+        plan.cpu.sample_each(plan.seed, Purpose::Cpu, first, &mut self.cpu);
     }
 }
 

@@ -1,10 +1,16 @@
 //! Keyed randomness: every draw is a pure function of the seed, a purpose and a key, whatever else was drawn before.
 //!
-//! The generator is ChaCha with 8 rounds, used as a counter-based generator in the manner of Salmon et al., "Parallel
-//! random numbers: as easy as 1, 2, 3" (SC 2011): seed and purpose make the cipher's key, the draw's key its stream.
+//! The generator is SplitMix64, which was made to be split: Steele, Lea and Flood, "Fast splittable pseudorandom number
+//! generators" (OOPSLA 2014). Seed and purpose give a generator; its `key`-th output is the seed of the draw's own one.
+//! A draw costs a few nanoseconds, however many keys there are; a stream cipher set up anew for each key costs a hundred.
 
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use std::convert::Infallible;
+
+use rand::{Rng, SeedableRng, TryRng};
+use rand_xoshiro::SplitMix64;
+
+/// What SplitMix64 adds to its state for each output: seeding it with n times this skips n of them.
+const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// What a draw is for. The numbers are part of every plan: never change one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,43 +42,107 @@ pub enum Purpose {
     Session = 12,
     /// Keys of requests, by request.
     Key = 13,
+    /// What a machine adds to a simulated request, by request; one draw per attempt and hop.
+    Machine = 14,
 }
 
 /// The generator for one keyed draw.
 #[derive(Clone, Debug)]
-pub struct KeyedRng(ChaCha8Rng);
+pub struct KeyedRng {
+    seed: u64,
+    rng: SplitMix64,
+}
 
 impl KeyedRng {
     /// The stream of (`seed`, `purpose`, `key`).
+    #[inline]
     pub fn new(seed: u64, purpose: Purpose, key: u64) -> Self {
-        let mut cipher_key = [0; 32];
-        cipher_key[..8].copy_from_slice(&seed.to_le_bytes());
-        cipher_key[8..16].copy_from_slice(&(purpose as u64).to_le_bytes());
-        let mut rng = ChaCha8Rng::from_seed(cipher_key);
-        rng.set_stream(key);
-        Self(rng)
+        let of_purpose = output(output(seed, 0), purpose as u64);
+        let seed = output(of_purpose, key);
+        Self { seed, rng: SplitMix64::seed_from_u64(seed) }
     }
 
     /// Uniform in the open interval (0, 1): 2⁵² equally spaced values, never 0 nor 1.
+    #[inline]
     pub fn uniform(&mut self) -> f64 {
-        ((self.0.next_u64() >> 12) as f64 + 0.5) * (1.0 / (1u64 << 52) as f64)
+        open_unit(self.rng.next_u64())
     }
 
     /// ⌊u·n⌋, uniform in `0..n` up to rounding; 0 if `n` is 0.
+    #[inline]
     pub fn below(&mut self, n: u32) -> u32 {
         ((self.uniform() * f64::from(n)) as u32).min(n.saturating_sub(1))
     }
 
     /// The `index`-th uniform of the stream, from 0, without drawing those before it.
-    pub fn uniform_at(mut self, index: u32) -> f64 {
-        self.0.set_word_pos(u128::from(index) * 2);
-        self.uniform()
+    #[inline]
+    pub fn uniform_at(&self, index: u32) -> f64 {
+        open_unit(output(self.seed, u64::from(index)))
     }
+}
+
+/// For what the crate `rand` and its kin offer.
+impl TryRng for KeyedRng {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        self.rng.try_next_u32()
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        self.rng.try_next_u64()
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        self.rng.try_fill_bytes(bytes)
+    }
+}
+
+/// The `index`-th output, from 0, of the generator with this seed.
+#[inline]
+fn output(seed: u64, index: u64) -> u64 {
+    SplitMix64::seed_from_u64(seed.wrapping_add(index.wrapping_mul(STEP))).next_u64()
+}
+
+#[inline]
+fn open_unit(bits: u64) -> f64 {
+    ((bits >> 12) as f64 + 0.5) * (1.0 / (1u64 << 52) as f64)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn skipping_is_drawing() {
+        let mut rng = SplitMix64::seed_from_u64(1_477_776_061_723_855_037);
+        // The first outputs for this seed that come with the authors' own code.
+        assert_eq!([1_985_237_415_132_408_290, 2_979_275_885_539_914_483], [rng.next_u64(), rng.next_u64()]);
+        assert_eq!(output(1_477_776_061_723_855_037, 1), 2_979_275_885_539_914_483);
+    }
+
+    /// First draws of neighbouring keys, of neighbouring purposes and of neighbouring seeds fill the unit square evenly: χ² of
+    /// 32 × 32 cells, 1023 degrees of freedom, below its 99.9 % point.
+    #[test]
+    fn neighbours_are_independent() {
+        let square = |pair: &dyn Fn(u64) -> (f64, f64)| {
+            let (mut cells, n) = (vec![0.0; 1024], 200_000);
+            for i in 0..n {
+                let (x, y) = pair(i);
+                cells[(x * 32.0) as usize * 32 + (y * 32.0) as usize] += 1.0;
+            }
+            let expected = n as f64 / 1024.0;
+            cells.iter().map(|c| (c - expected) * (c - expected) / expected).sum::<f64>()
+        };
+        let first = |seed, purpose, key| KeyedRng::new(seed, purpose, key).uniform();
+        let keys = square(&|i| (first(42, Purpose::Hold, i), first(42, Purpose::Hold, i + 1)));
+        let purposes = square(&|i| (first(42, Purpose::Hold, i), first(42, Purpose::Cpu, i)));
+        let seeds = square(&|i| (first(i, Purpose::Hold, 0), first(i + 1, Purpose::Hold, 0)));
+        let second = square(&|i| (first(42, Purpose::Hold, i), KeyedRng::new(42, Purpose::Hold, i).uniform_at(1)));
+        for chi_square in [keys, purposes, seeds, second] {
+            assert!((880.0..1168.0).contains(&chi_square), "{chi_square}");
+        }
+    }
 
     #[test]
     fn a_draw_depends_on_its_key_alone() {

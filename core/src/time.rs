@@ -20,14 +20,22 @@ impl Nanos {
     /// Never.
     pub const MAX: Self = Self(u64::MAX);
 
+    /// The nearest whole nanosecond, halves upwards; negative and NaN give zero.
+    #[inline]
+    pub fn rounded(ns: f64) -> Self {
+        let whole = ns as u64;
+        Self(whole.saturating_add(u64::from(ns - whole as f64 >= 0.5)))
+    }
+
     /// From milliseconds, fractions allowed, rounded to the nearest nanosecond; negative and NaN give zero.
+    #[inline]
     pub fn from_millis_f64(ms: f64) -> Self {
-        Self(libm::round(ms * 1e6) as u64)
+        Self::rounded(ms * 1e6)
     }
 
     /// From seconds, rounded to the nearest nanosecond; negative and NaN give zero.
     pub fn from_secs_f64(secs: f64) -> Self {
-        Self(libm::round(secs * 1e9) as u64)
+        Self::rounded(secs * 1e9)
     }
 
     /// From whole milliseconds.
@@ -55,6 +63,7 @@ impl Nanos {
 
 impl Add for Nanos {
     type Output = Self;
+    #[inline]
     fn add(self, rhs: Self) -> Self {
         Self(self.0.saturating_add(rhs.0))
     }
@@ -68,6 +77,7 @@ impl AddAssign for Nanos {
 
 impl Sub for Nanos {
     type Output = Self;
+    #[inline]
     fn sub(self, rhs: Self) -> Self {
         self.since(rhs)
     }
@@ -86,6 +96,8 @@ mod tests {
     #[test]
     fn milliseconds_round_to_the_nanosecond() {
         assert_eq!(Nanos::from_millis_f64(0.1), Nanos(100_000));
+        assert_eq!([1.4999e-6, 1.5e-6, 2.5e-6].map(Nanos::from_millis_f64), [Nanos(1), Nanos(2), Nanos(3)]);
+        assert_eq!(Nanos::from_millis_f64(f64::INFINITY), Nanos::MAX);
         assert_eq!(Nanos::from_millis_f64(-3.0), Nanos::ZERO);
         assert_eq!(Nanos::from_millis_f64(f64::NAN), Nanos::ZERO);
         assert_eq!(Nanos(5) - Nanos(7), Nanos::ZERO);

@@ -61,6 +61,18 @@ struct Drawn {
     /// Later times come of rounding.
     latest: Nanos,
     clock: Clock,
+    ahead: Ahead,
+}
+
+/// How many gaps are drawn at once: together they cost half.
+const AHEAD: usize = 64;
+
+/// Gaps drawn ahead, of the arrivals from `from` on.
+#[derive(Clone, Debug)]
+struct Ahead {
+    from: u64,
+    len: u64,
+    gaps: [f64; AHEAD],
 }
 
 /// Λ⁻¹, for arguments that do not decrease.
@@ -68,6 +80,23 @@ struct Drawn {
 enum Clock {
     Rate(Rate),
     Bursts(Bursts),
+}
+
+/// How many arrivals to expect in `[0, duration)`; of a `count`, so many.
+pub fn expected(arrival: &Arrival, duration: Nanos) -> f64 {
+    if let Some(count) = arrival.count {
+        return count as f64;
+    }
+    match (&arrival.process, Source::new(0, arrival, duration)) {
+        (ArrivalProcess::Mmpp { rates_per_sec, mean_dwell_ms }, _) => {
+            let stays: f64 = mean_dwell_ms.iter().sum();
+            let rate = rates_per_sec.iter().zip(mean_dwell_ms).map(|(rate, dwell)| rate * dwell).sum::<f64>() / stays;
+            rate * duration.as_secs_f64()
+        }
+        (_, Source::Trace(times)) => times.filter(|at| *at < duration).count() as f64,
+        (_, Source::Drawn(Drawn { clock: Clock::Rate(rate), .. })) => rate.until(duration.0 as f64),
+        (_, Source::Drawn(_)) => 0.0,
+    }
 }
 
 // === impl Arrivals ===
@@ -149,15 +178,25 @@ impl Source {
 
 impl Drawn {
     fn new(seed: u64, gap: &Dist, clock: Clock) -> Self {
-        Self { seed, gap: gap.sampler(), at_once: false, gaps: 0.0, scale: 1.0, latest: Nanos::MAX, clock }
+        let ahead = Ahead { from: 0, len: 0, gaps: [0.0; AHEAD] };
+        Self { seed, gap: gap.sampler(), at_once: false, gaps: 0.0, scale: 1.0, latest: Nanos::MAX, clock, ahead }
     }
 
     fn next(&mut self, seq: u64) -> Option<Nanos> {
         if seq > 0 || !self.at_once {
-            self.gaps += self.gap(seq);
+            self.gaps += self.next_gap(seq);
         }
         let at = self.clock.when(self.gaps * self.scale)?;
-        Some(Nanos(libm::round(at) as u64).min(self.latest))
+        Some(Nanos::rounded(at).min(self.latest))
+    }
+
+    fn next_gap(&mut self, seq: u64) -> f64 {
+        let ahead = &mut self.ahead;
+        if !(ahead.from..ahead.from + ahead.len).contains(&seq) {
+            (ahead.from, ahead.len) = (seq, AHEAD as u64);
+            self.gap.sample_each(self.seed, Purpose::Arrival, seq, &mut ahead.gaps);
+        }
+        ahead.gaps[(seq - ahead.from) as usize]
     }
 
     fn gap(&self, seq: u64) -> f64 {

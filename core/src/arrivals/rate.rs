@@ -145,6 +145,9 @@ impl Piece {
         if area <= 0.0 {
             return self.from;
         }
+        if self.slope == 0.0 {
+            return self.from + area / self.rate;
+        }
         // The root of slope/2·dt² + rate·dt = area in the form that does not cancel; rounding may take a falling rate
         // below 0.
         let root = libm::sqrt((self.rate * self.rate + 2.0 * self.slope * area).max(0.0));

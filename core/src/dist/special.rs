@@ -11,17 +11,43 @@ pub(super) fn normal_cdf(x: f64) -> f64 {
 /// distribution", Applied Statistics 37 (1988), routine PPND16.
 pub(super) fn normal_quantile(p: f64) -> f64 {
     let q = p - 0.5;
-    if q.abs() <= 0.425 {
-        return q * ratio(&CENTRE, 0.180625 - q * q);
+    if q.abs() <= CENTRAL { central(q) } else { outer(p) }
+}
+
+/// Φ⁻¹ of each, in place: the same as one by one, but those in the centre (most) are computed side by side.
+pub(super) fn normal_quantiles(ps: &mut [f64]) {
+    for chunk in ps.chunks_mut(TOGETHER) {
+        let mut found = [0.0; TOGETHER];
+        for (found, p) in found.iter_mut().zip(&*chunk) {
+            *found = central(*p - 0.5);
+        }
+        for (found, p) in found.iter().zip(chunk) {
+            *p = if (*p - 0.5).abs() <= CENTRAL { *found } else { outer(*p) };
+        }
     }
+}
+
+/// Quantiles computed side by side.
+const TOGETHER: usize = 16;
+
+/// How far from the middle the approximation for the centre holds.
+const CENTRAL: f64 = 0.425;
+
+#[inline]
+fn central(q: f64) -> f64 {
+    q * ratio(&CENTRE, 0.180625 - q * q)
+}
+
+fn outer(p: f64) -> f64 {
     let r = libm::sqrt(-libm::log(p.min(1.0 - p)));
     let x = if r <= 5.0 { ratio(&MIDDLE, r - 1.6) } else { ratio(&TAIL, r - 5.0) };
-    x.copysign(q)
+    x.copysign(p - 0.5)
 }
 
 /// Coefficients of a numerator and a denominator, highest power first.
 type Ratio = [[f64; 8]; 2];
 
+#[inline]
 fn ratio([above, below]: &Ratio, x: f64) -> f64 {
     let horner = |coefficients: &[f64; 8]| coefficients.iter().fold(0.0, |sum, c| sum * x + c);
     horner(above) / horner(below)

@@ -23,14 +23,14 @@ fn planned(traffic: Value) -> Vec<Planned> {
 /// Every kind of process, ramp and demand at least once.
 fn golden() -> Vec<(Value, &'static str)> {
     vec![
-        (json!({}), "bf928359d530b3036dd094e93e485bb7f40c82e5fdd6954dba5203722e7b13c8"),
+        (json!({}), "3c1758dac069adf038e63bbe70269298daad3a7ebd974d7957ccd274f4a2cacf"),
         (
             json!({"arrival": {"distribution": "gamma", "rate_per_sec": 100, "cv": 1.5,
                                "ramp": {"mode": "sine", "mean_rate_per_sec": 100, "amplitude_per_sec": 100,
                                         "period_ms": 3000}},
                    "request_duration_ms": {"distribution": "gamma", "mean_ms": 50, "cv": 2},
                    "cpu_demand": {"distribution": "weibull", "mean": 10, "cv": 0.5}}),
-            "3d99a518f4e06878e0cdfbd945327c90080f93c6ad0316bbf860634d51093a7b",
+            "135a16694b4cc26f6d60bde508f1744e1844d8fb654edeb34b31e69be8cb0148",
         ),
         (
             json!({"arrival": {"rate_per_sec": 100, "count": 500,
@@ -38,33 +38,33 @@ fn golden() -> Vec<(Value, &'static str)> {
                                         "ramp_duration_ms": 5000}},
                    "request_duration_ms": {"distribution": "pareto", "min_ms": 5, "alpha": 1.5},
                    "cpu_demand": {"distribution": "bimodal", "fast": 1, "slow": 50, "slow_fraction": 0.1}}),
-            "0f1d7979a8149a5e35ea051fed9f2125fc55b04a45a65f01df180c0811584be8",
+            "b8ea0c95f61372b3908ac546c2bcae5ad0078fc0d094f38983eddffefd280a62",
         ),
         (
             json!({"arrival": {"distribution": "mmpp", "rates_per_sec": [10, 200], "mean_dwell_ms": [500, 100]},
                    "request_duration_ms": {"mode": "percentiles", "p50": 10, "p80": 20, "p90": 40, "p99": 80,
                                            "p100": 160},
                    "cpu_demand": {"distribution": "uniform", "min": 1, "max": 3}}),
-            "68d2d7a298f7787d18cdd16ba8e0667fe22ed402b399a83f6b67a5a3321af10c",
+            "b26c39c1f504dbc9fc0f19ef4d532eb3e165bc810b984a485f4aef17fe383918",
         ),
         (
             json!({"arrival": {"distribution": "lognormal", "rate_per_sec": 100, "sigma": 1,
                                "ramp": {"mode": "spike", "base_rate_per_sec": 50, "peak_rate_per_sec": 500,
                                         "at_ms": 3000, "length_ms": 500}},
                    "request_duration_ms": {"distribution": "exponential", "mean_ms": 30}}),
-            "0fa434c93ba0bb33eabc0041cd07115fbbe667ada35f0ce169a4edac425ce0f7",
+            "23cbe82e353a5326d6c47a516e204b79ecbf4bd137902d63fbaed49aa8c78ebc",
         ),
         (
             json!({"arrival": {"distribution": "normal", "mean_ms": 10, "stddev_ms": 5}}),
-            "9ed9f42d318eed22040946ee3b43254a8381515e9182c2b57b946385bf05c9bf",
+            "99e4632b7571571e5947bf5981209d1e8dbe352aeab3b5c8a2d2b1c9bfcf0ed9",
         ),
         (
             json!({"arrival": {"distribution": "weibull", "rate_per_sec": 100, "cv": 2}}),
-            "ba6078d978c44455ed5f8e6925f187c9659a16ef8ccaf92f2d75af27221a5a0e",
+            "b53c6fc51b8e87727f67342cd5c24fdbe895d936d968729fcc84134cf0c2d5f2",
         ),
         (
             json!({"arrival": {"distribution": "trace", "file": "trace.csv"}}),
-            "4e52158cf5c9feea24f8642930c4a11a0145beba17d2c8bc6d4d4b478049528e",
+            "8a9f18654f581f5a2b1e874b3c4380ddd20ae071746b49fad7a537f61c48c24c",
         ),
         (
             json!({"closed_loop": {"concurrency": 50, "think_time_ms": 10, "num_requests": 5000}}),
