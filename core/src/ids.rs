@@ -28,11 +28,35 @@ pub type Incarnation = u32;
 pub struct RequestId(pub u64);
 
 /// One call of a request at one load-balancer host: unique at that host, never used again, whatever [`RequestId`]s clients send.
+///
+/// Its low 24 bits are a *place*, its own while it is open, so that who keeps something per call finds it without a search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct CallId(pub u64);
 
 const CLOSED: u64 = 1 << 63;
+
+/// 16 million calls at once, a million million in all.
+const PLACE_BITS: u32 = 24;
+
+// === impl CallId ===
+
+impl CallId {
+    /// Places are below this.
+    pub const PLACES: usize = 1 << PLACE_BITS;
+
+    /// The call with this serial number, at a place that no other open call has.
+    #[inline]
+    pub const fn at_place(place: usize, serial: u64) -> Self {
+        Self(serial << PLACE_BITS | (place % Self::PLACES) as u64)
+    }
+
+    /// Its place.
+    #[inline]
+    pub const fn place(self) -> usize {
+        self.0 as usize % Self::PLACES
+    }
+}
 
 // === impl RequestId ===
 
@@ -109,5 +133,7 @@ mod tests {
         assert!("3".parse::<TargetId>().is_err());
         assert_eq!(RequestId::closed(7, 9).user_and_round(), Some((7, 9)));
         assert_eq!(RequestId::open(9).user_and_round(), None);
+        assert_eq!(CallId::at_place(5, 9).place(), 5);
+        assert_ne!(CallId::at_place(5, 9), CallId::at_place(5, 8));
     }
 }

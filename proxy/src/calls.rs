@@ -9,9 +9,6 @@ use galton_core::host::Ticket;
 use galton_core::{CallId, Nanos, Outcome, TargetId};
 use slab::Slab;
 
-/// Bits of a [`CallId`] that are the place in the slab: a million calls at once, 16 million million in all.
-const PLACE_BITS: u32 = 20;
-
 /// A dispatch to carry out.
 #[derive(Debug)]
 pub(crate) struct Dispatch {
@@ -88,8 +85,8 @@ impl Calls {
     /// A new call.
     pub(crate) fn open(&mut self, recv_ns: u64) -> CallId {
         let entry = self.slab.vacant_entry();
-        assert!(entry.key() < 1 << PLACE_BITS, "the limit on connections is far below");
-        let id = CallId(self.count << PLACE_BITS | entry.key() as u64);
+        assert!(entry.key() < CallId::PLACES, "the limit on connections is far below");
+        let id = CallId::at_place(entry.key(), self.count);
         self.count += 1;
         entry.insert((id, Mail { recv_ns, ..Mail::default() }));
         id
@@ -97,7 +94,7 @@ impl Calls {
 
     /// The mail of an open call.
     pub(crate) fn mail(&mut self, id: CallId) -> Option<&mut Mail> {
-        let (open, mail) = self.slab.get_mut(place(id))?;
+        let (open, mail) = self.slab.get_mut(id.place())?;
         (*open == id).then_some(mail)
     }
 
@@ -109,7 +106,7 @@ impl Calls {
     /// The call is closed; returns what was not seen.
     pub(crate) fn close(&mut self, id: CallId) -> Option<Mail> {
         self.mail(id)?;
-        Some(self.slab.remove(place(id)).1)
+        Some(self.slab.remove(id.place()).1)
     }
 
     /// Open calls.
@@ -117,10 +114,6 @@ impl Calls {
     pub(crate) fn len(&self) -> usize {
         self.slab.len()
     }
-}
-
-fn place(id: CallId) -> usize {
-    (id.0 & ((1 << PLACE_BITS) - 1)) as usize
 }
 
 #[cfg(test)]

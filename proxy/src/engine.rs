@@ -169,7 +169,7 @@ impl Engine {
             Effect::ReadCounts { targets, window } => counts::read(Rc::clone(self), targets, window),
             Effect::Wake { host } if host == self.outside.host => return Some(Input::Wake),
             Effect::Wake { host } => self.wake(host),
-            Effect::Record(decision) => self.record(&decision),
+            Effect::Record { decision, .. } => self.record(&decision),
         }
         None
     }

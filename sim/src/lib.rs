@@ -2,11 +2,56 @@
 //! place of sockets, timers and processes.
 //!
 //! No clock, no threads, no I/O; integer nanoseconds; events at the same instant in the order in which they were caused.
-//! So far: open-loop traffic, on the machine-less model (no network, no spawn time), CPU accounted.
+//! Without a machine nothing takes time but what the scenario says; a [`Machine`] adds what a profile has measured. The
+//! model, and what it leaves out, is stated in `docs/simulation.md`.
 
-mod effects;
+mod fleet_effects;
+mod host_effects;
+mod machine;
+mod observer;
+mod path;
 mod queue;
+mod requests;
+mod source;
 mod target;
 mod world;
 
-pub use world::{Simulated, simulate};
+use galton_core::Scenario;
+use galton_core::counters::Counters;
+use galton_core::record::{Decision, FleetEvent, TraceRow};
+use galton_core::users::UserEnds;
+
+pub use machine::Machine;
+pub use observer::{Asked, Observer};
+pub use world::{Totals, run};
+
+use observer::Records;
+
+/// Every record of a simulated run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Simulated {
+    /// One row per planned request, by seq.
+    pub trace: Vec<TraceRow>,
+    /// Every decision, in order of completion.
+    pub decisions: Vec<Decision>,
+    /// Every change of the fleet.
+    pub fleet: Vec<FleetEvent>,
+    /// What the processes would have counted.
+    pub counters: Counters,
+    /// How the users of a closed loop ended.
+    pub users: Option<UserEnds>,
+}
+
+/// Runs a scenario where nothing takes time but what it says itself, and keeps every record.
+pub fn simulate(scenario: &Scenario) -> Simulated {
+    simulate_on(scenario, None)
+}
+
+/// As [`simulate`], on a machine.
+pub fn simulate_on(scenario: &Scenario, machine: Option<Machine<'_>>) -> Simulated {
+    let mut records = Records::default();
+    let Totals { counters, users } = run(scenario, machine, &mut records);
+    let Records { mut trace, decisions, fleet } = records;
+    trace.sort_by_key(|row| row.seq);
+    Simulated { trace, decisions, fleet, counters, users }
+}

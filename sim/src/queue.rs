@@ -1,60 +1,114 @@
 //! The event queue: by time, then by order of insertion.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::VecDeque;
 
+use dary_heap::QuaternaryHeap;
 use galton_core::Nanos;
+use slab::Slab;
 
 /// Events of type `E`, earliest first; equal times stay first in, first out.
 #[derive(Debug)]
 pub(crate) struct EventQueue<E> {
-    heap: BinaryHeap<Reverse<Entry<E>>>,
-    inserted: u64,
+    /// Only keys are sorted: what they stand for is moved twice, in and out.
+    heap: QuaternaryHeap<Reverse<Key>>,
+    events: Slab<E>,
+    /// Those due at the time of the last event taken: what follows at once does not have to be sorted in.
+    at_once: VecDeque<(Place, E)>,
+    now: Nanos,
+    places: u64,
 }
 
-#[derive(Debug)]
-struct Entry<E> {
-    at: Nanos,
-    seq: u64,
-    event: E,
-}
+/// A place in the order of insertion, to be filled later, or never.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place(u64);
+
+/// From the top: when (64 bits), the place in the order of insertion, the event's number in the slab. One number, since
+/// comparing two is a branch that nobody can predict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key(u128);
+
+/// 16 million events at once, a million million in all.
+const EVENT_BITS: u32 = 24;
 
 // === impl EventQueue ===
 
 impl<E> EventQueue<E> {
     pub(crate) fn new() -> Self {
-        Self { heap: BinaryHeap::new(), inserted: 0 }
+        let (heap, events) = (QuaternaryHeap::new(), Slab::new());
+        Self { heap, events, at_once: VecDeque::new(), now: Nanos::ZERO, places: 0 }
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, at: Nanos, event: E) {
-        self.heap.push(Reverse(Entry { at, seq: self.inserted, event }));
-        self.inserted += 1;
+        let place = self.place();
+        if at <= self.now { self.at_once.push_back((place, event)) } else { self.push_at_place(place, at, event) }
     }
 
+    /// The next place, for an event that may not be needed.
+    #[inline]
+    pub(crate) fn place(&mut self) -> Place {
+        self.places += 1;
+        Place(self.places)
+    }
+
+    /// Inserts an event as if it had been inserted when its place was taken.
+    #[inline]
+    pub(crate) fn push_at_place(&mut self, place: Place, at: Nanos, event: E) {
+        let number = self.events.insert(event);
+        assert!(number < 1 << EVENT_BITS, "more events wait than a run of this size can have");
+        self.heap.push(Reverse(Key::new(at, place, number)));
+    }
+
+    #[inline]
     pub(crate) fn pop(&mut self) -> Option<(Nanos, E)> {
-        self.heap.pop().map(|Reverse(entry)| (entry.at, entry.event))
+        let comes_first = |(place, _): &(Place, E)| {
+            let first = Key::new(self.now, *place, 0);
+            self.heap.peek().is_none_or(|Reverse(key)| first < *key)
+        };
+        if self.at_once.front().is_some_and(comes_first) {
+            let (_, event) = self.at_once.pop_front()?;
+            return Some((self.now, event));
+        }
+        let Reverse(key) = self.heap.pop()?;
+        self.now = key.time();
+        Some((self.now, self.events.remove(key.number())))
+    }
+
+    /// How many events wait.
+    pub(crate) fn len(&self) -> usize {
+        self.heap.len() + self.at_once.len()
+    }
+
+    /// Drops what is not worth waiting for any more.
+    pub(crate) fn retain(&mut self, worth: impl Fn(&E) -> bool) {
+        let events = &mut self.events;
+        self.heap.retain(|Reverse(key)| {
+            let keep = worth(&events[key.number()]);
+            if !keep {
+                events.remove(key.number());
+            }
+            keep
+        });
     }
 }
 
-// === impl Entry ===
+// === impl Key ===
 
-impl<E> PartialEq for Entry<E> {
-    fn eq(&self, other: &Self) -> bool {
-        self.seq == other.seq
+impl Key {
+    #[inline]
+    fn new(at: Nanos, place: Place, number: usize) -> Self {
+        Self(u128::from(at.0) << 64 | u128::from(place.0 << EVENT_BITS | number as u64))
     }
-}
 
-impl<E> Eq for Entry<E> {}
-
-impl<E> PartialOrd for Entry<E> {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
+    #[inline]
+    fn time(self) -> Nanos {
+        Nanos((self.0 >> 64) as u64)
     }
-}
 
-impl<E> Ord for Entry<E> {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.seq).cmp(&(other.at, other.seq))
+    #[inline]
+    fn number(self) -> usize {
+        self.0 as usize % (1 << EVENT_BITS)
     }
 }
 
@@ -62,13 +116,49 @@ impl<E> Ord for Entry<E> {
 mod tests {
     use super::*;
 
+    fn drained(queue: &mut EventQueue<char>) -> String {
+        std::iter::from_fn(|| queue.pop()).map(|(_, event)| event).collect()
+    }
+
     #[test]
     fn equal_times_keep_their_order() {
         let mut queue = EventQueue::new();
         for (at, event) in [(5, 'c'), (1, 'a'), (5, 'd'), (1, 'b')] {
             queue.push(Nanos(at), event);
         }
-        let order: String = std::iter::from_fn(|| queue.pop()).map(|(_, event)| event).collect();
-        assert_eq!(order, "abcd");
+        assert_eq!(drained(&mut queue), "abcd");
+    }
+
+    #[test]
+    fn what_follows_at_once_comes_after_what_was_due_then() {
+        let mut queue = EventQueue::new();
+        for (at, event) in [(1, 'a'), (1, 'b'), (2, 'd')] {
+            queue.push(Nanos(at), event);
+        }
+        assert_eq!(queue.pop(), Some((Nanos(1), 'a')));
+        queue.push(Nanos(1), 'c');
+        assert_eq!(drained(&mut queue), "bcd");
+    }
+
+    #[test]
+    fn a_place_is_kept() {
+        let mut queue = EventQueue::new();
+        queue.push(Nanos(3), 'a');
+        let place = queue.place();
+        queue.push(Nanos(3), 'c');
+        queue.push_at_place(place, Nanos(3), 'b');
+        assert_eq!(drained(&mut queue), "abc");
+    }
+
+    #[test]
+    fn what_is_not_worth_waiting_for_is_dropped() {
+        let mut queue = EventQueue::new();
+        for (at, event) in [(1, 'a'), (2, 'x'), (3, 'b'), (4, 'x')] {
+            queue.push(Nanos(at), event);
+        }
+        queue.retain(|event| *event != 'x');
+        assert_eq!((queue.len(), queue.events.len()), (2, 2));
+        queue.push(Nanos(2), 'm');
+        assert_eq!(drained(&mut queue), "amb");
     }
 }

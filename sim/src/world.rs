@@ -1,83 +1,91 @@
-//! The world of one simulated run: the plan, the hosts, the fleet, the targets, and the queue between them.
+//! The world of one simulated run: the traffic, the hosts, the fleet, the targets, and the queue between them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use galton_core::counters::{Counters, LoadCounters, ProxyCounters};
 use galton_core::fleet::{self, Fleet, Restarts};
-use galton_core::host::{self, Host, Ticket};
-use galton_core::plan::{OpenLoop, Plan, Planned};
-use galton_core::record::{Decision, FleetEvent, TraceOutcome, TraceRow};
+use galton_core::host::{self, Effect, Host, TimerId};
 use galton_core::scenario::Scenario;
 use galton_core::table::BucketTable;
-use galton_core::{CallId, HostId, Incarnation, Nanos, Outcome, RequestId, TargetId};
+use galton_core::users::UserEnds;
+use galton_core::{CallId, HostId, Incarnation, Nanos, TargetId};
 
+use crate::machine::{Errand, Machine};
+use crate::observer::Observer;
 use crate::queue::EventQueue;
+use crate::requests::Requests;
+use crate::source::{Next, Source};
 use crate::target::Target;
 
-/// What a simulated run recorded.
-#[derive(Debug)]
-pub struct Simulated {
-    /// One row per planned request, by seq.
-    pub trace: Vec<TraceRow>,
-    /// Every decision, in order of completion.
-    pub decisions: Vec<Decision>,
-    /// Every change of the fleet.
-    pub fleet: Vec<FleetEvent>,
-    /// What the processes would have counted.
+/// What the processes of a run would have counted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Totals {
+    /// All counters.
     pub counters: Counters,
+    /// How the users of a closed loop ended.
+    pub users: Option<UserEnds>,
 }
 
 /// Something due.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// The next planned request is sent.
-    Arrive(Planned),
-    /// Something for a host.
-    Host(HostId, host::Input),
-    /// Something for the fleet.
-    Fleet(fleet::Input),
+    /// The source has something to send.
+    Send,
+    /// A request reaches its host.
+    Arrive(CallId),
+    /// An attempt reaches its target.
+    Reach(CallId, u32),
     /// A hold is over.
-    HoldOver(HostId, CallId, u32),
+    HoldOver(CallId, u32),
+    /// A hold is over on a CPU that requests share, unless something came or went meanwhile.
+    SharedHoldOver(TargetId, Incarnation),
+    /// A host sees an attempt end.
+    AttemptOver(CallId, u32),
+    /// A client has its response.
+    Answered(CallId),
+    /// A sleep of a host is over.
+    Timer(HostId, TimerId),
+    /// Something else for a host.
+    Host(HostId, Box<host::Input>),
+    /// Something for the fleet.
+    Fleet(Box<fleet::Input>),
 }
 
-/// An attempt that a target holds.
-#[derive(Debug)]
-pub(crate) struct Held {
-    pub(crate) ticket: Ticket,
-    pub(crate) attempt: u32,
-}
-
-#[derive(Debug)]
-pub(crate) struct World<'a> {
+pub(crate) struct World<'a, O> {
     pub(crate) scenario: &'a Scenario,
+    pub(crate) machine: Option<Machine<'a>>,
+    pub(crate) observer: &'a mut O,
     pub(crate) now: Nanos,
     pub(crate) queue: EventQueue<Event>,
-    pub(crate) plan: OpenLoop,
-    /// Requests sent and not answered, the next planned one included.
-    pub(crate) open: usize,
+    pub(crate) source: Source,
+    /// For when the source is to be asked again.
+    pub(crate) asks_at: Option<Nanos>,
+    pub(crate) requests: Requests,
     pub(crate) hosts: Vec<Host>,
     pub(crate) fleet: Fleet,
     pub(crate) table: BucketTable,
-    pub(crate) targets: BTreeMap<TargetId, Target>,
-    pub(crate) held: HashMap<(HostId, CallId), Held>,
-    /// Attempts whose caller has gone and whose hold goes on all the same: where.
-    pub(crate) deserted: HashMap<(HostId, CallId, u32), (TargetId, Incarnation)>,
+    /// By number.
+    pub(crate) targets: Vec<Option<Target>>,
     pub(crate) retired: Vec<Target>,
-    pub(crate) trace: Vec<TraceRow>,
-    pub(crate) decisions: Vec<Decision>,
-    pub(crate) fleet_log: Vec<FleetEvent>,
+    /// Attempts whose caller has gone and whose hold goes on all the same: where.
+    pub(crate) deserted: BTreeMap<(CallId, u32), (TargetId, Incarnation)>,
     pub(crate) proxies: Vec<ProxyCounters>,
+    /// When each host has heard the last of what it was told: news keep their order.
+    pub(crate) heard: Vec<Nanos>,
+    pub(crate) sent: u64,
+    pub(crate) errands: u64,
+    spare: Vec<Effect>,
 }
 
-/// Runs a scenario with open-loop traffic to the end of its drain.
-pub fn simulate(scenario: &Scenario) -> Simulated {
-    let mut world = World::new(scenario);
-    let end = scenario.simulation.duration + scenario.simulation.drain;
-    let end = scenario.simulation.total_time.map_or(end, |total| total.min(end));
-    world.next_arrival();
+/// Runs a scenario to the end of its drain, on a machine or on none, and tells `observer` everything.
+pub fn run<O: Observer>(scenario: &Scenario, machine: Option<Machine<'_>>, observer: &mut O) -> Totals {
+    let mut world = World::new(scenario, machine, observer);
+    let simulation = &scenario.simulation;
+    let end = simulation.duration + simulation.drain;
+    let end = simulation.total_time.map_or(end, |total| total.min(end));
+    world.ask_source();
     while let Some((at, event)) = world.queue.pop() {
-        if at > end || (world.open == 0 && at >= scenario.simulation.duration) {
-            world.queue.push(at, event);
+        if at > end || world.is_over_by(at) {
             break;
         }
         world.now = at;
@@ -86,35 +94,40 @@ pub fn simulate(scenario: &Scenario) -> Simulated {
     world.finish()
 }
 
-impl<'a> World<'a> {
-    fn new(scenario: &'a Scenario) -> Self {
+impl<'a, O: Observer> World<'a, O> {
+    fn new(scenario: &'a Scenario, machine: Option<Machine<'a>>, observer: &'a mut O) -> Self {
         let mut fx = Vec::new();
-        let fleet = Fleet::new(scenario, Restarts::at_scale(1.0), &mut fx);
+        let time_scale = machine.map_or(1.0, |machine| machine.time_scale);
+        let fleet = Fleet::new(scenario, Restarts::at_scale(time_scale), &mut fx);
         let table =
             BucketTable::new(scenario.targets.max_concurrency, scenario.load_balancer.lc.idle_threshold_outstanding);
+        let hosts = scenario.load_balancer.hosts;
         let mut world = Self {
             scenario,
+            machine,
+            observer,
             now: Nanos::ZERO,
             queue: EventQueue::new(),
-            plan: Plan::new(scenario).open_loop(),
-            open: 0,
+            source: Source::new(scenario),
+            asks_at: None,
+            requests: Requests::default(),
             hosts: Vec::new(),
             fleet,
             table,
-            targets: BTreeMap::new(),
-            held: HashMap::new(),
-            deserted: HashMap::new(),
+            targets: Vec::new(),
             retired: Vec::new(),
-            trace: Vec::new(),
-            decisions: Vec::new(),
-            fleet_log: Vec::new(),
+            deserted: BTreeMap::new(),
             proxies: Vec::new(),
+            heard: vec![Nanos::ZERO; hosts as usize],
+            sent: 0,
+            errands: 0,
+            spare: Vec::new(),
         };
         for endpoint in world.fleet.ready() {
             world.spawn(endpoint.target, endpoint.incarnation);
         }
         world.fleet_effects(fx);
-        (0..scenario.load_balancer.hosts).for_each(|id| world.join(HostId(id)));
+        (0..hosts).for_each(|id| world.join(HostId(id)));
         world
     }
 
@@ -123,50 +136,76 @@ impl<'a> World<'a> {
         let (version, members) = (self.fleet.version(), self.fleet.ready());
         self.hosts.push(Host::new(id, self.scenario, self.now, version, &members, &mut fx));
         self.proxies.push(ProxyCounters::new(id));
-        self.host_effects(id, fx);
+        self.host_effects(id, &mut fx);
         self.feed_fleet(fleet::Input::HostJoined(id));
     }
 
     pub(crate) fn spawn(&mut self, target: TargetId, incarnation: Incarnation) {
-        let idle_threshold = self.scenario.load_balancer.rr.idle_threshold_requests;
-        let process = Target::new(target, incarnation, idle_threshold);
-        self.retired.extend(self.targets.insert(target, process));
+        let process = Target::new(target, incarnation, self.scenario);
+        let number = target.0 as usize;
+        if self.targets.len() <= number {
+            self.targets.resize_with(number + 1, || None);
+        }
+        self.retired.extend(self.targets[number].replace(process));
     }
 
-    fn next_arrival(&mut self) {
-        if let Some(planned) = self.plan.next() {
-            self.open += 1;
-            self.queue.push(planned.at, Event::Arrive(planned));
-        }
+    /// The process of a target, if it runs.
+    #[inline]
+    pub(crate) fn process(&mut self, target: TargetId, incarnation: Incarnation) -> Option<&mut Target> {
+        let process = self.targets.get_mut(target.0 as usize)?.as_mut();
+        process.filter(|process| process.running && process.incarnation == incarnation)
+    }
+
+    /// Nothing is under way, and nothing will be.
+    fn is_over_by(&self, at: Nanos) -> bool {
+        let rests = self.requests.len() == 0 && self.asks_at.is_none();
+        rests && (self.source.ends_with_its_requests() || at >= self.scenario.simulation.duration)
     }
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Arrive(planned) => self.arrive(&planned),
-            Event::Host(host, input) => self.feed_host(host, input),
-            Event::Fleet(input) => self.feed_fleet(input),
-            Event::HoldOver(host, call, attempt) => self.hold_over(host, call, attempt),
+            Event::Send => self.ask_source(),
+            Event::Arrive(call) => self.arrive(call),
+            Event::Reach(call, attempt) => self.reach(call, attempt),
+            Event::HoldOver(call, attempt) => self.hold_over(call, attempt),
+            Event::SharedHoldOver(target, incarnation) => self.shared_hold_over(target, incarnation),
+            Event::AttemptOver(call, attempt) => self.attempt_over(call, attempt),
+            Event::Answered(call) => self.answered(call),
+            Event::Timer(host, id) => self.timer(host, id),
+            Event::Host(host, input) => self.feed_host(host, *input),
+            Event::Fleet(input) => self.feed_fleet(*input),
         }
     }
 
-    fn arrive(&mut self, planned: &Planned) {
-        self.next_arrival();
-        self.trace.push(sent_row(planned));
-        let counters = &mut self.proxies[planned.host.0 as usize];
-        counters.received += 1;
-        let arrival = host::Arrival {
-            call: CallId(planned.seq),
-            request: RequestId::open(planned.seq),
-            deadline: planned.at + self.scenario.traffic.timeout,
-            idempotent: true,
-        };
-        self.feed_host(planned.host, host::Input::Arrive(arrival));
+    /// Sends what is due, and comes back when more is.
+    pub(crate) fn ask_source(&mut self) {
+        if self.asks_at.is_some_and(|at| at <= self.now) {
+            self.asks_at = None;
+        }
+        let hard_stop = self.scenario.simulation.total_time.unwrap_or(Nanos::MAX);
+        loop {
+            match self.source.next(self.now) {
+                Next::Send(sent) => self.send(sent),
+                Next::Wait(until) => {
+                    if until < hard_stop && self.asks_at.is_none_or(|at| until < at) {
+                        self.asks_at = Some(until);
+                        self.queue.push(until, Event::Send);
+                    }
+                    return;
+                }
+                Next::Over => {
+                    self.asks_at = None;
+                    return;
+                }
+            }
+        }
     }
 
     pub(crate) fn feed_host(&mut self, id: HostId, input: host::Input) {
-        let mut fx = Vec::new();
+        let mut fx = std::mem::take(&mut self.spare);
         self.hosts[id.0 as usize].on(self.now, input, &mut self.table, &mut fx);
-        self.host_effects(id, fx);
+        self.host_effects(id, &mut fx);
+        self.spare = fx;
     }
 
     pub(crate) fn feed_fleet(&mut self, input: fleet::Input) {
@@ -175,35 +214,27 @@ impl<'a> World<'a> {
         self.fleet_effects(fx);
     }
 
-    fn finish(mut self) -> Simulated {
-        let due = std::iter::from_fn(|| self.queue.pop()).find_map(|(_, event)| match event {
-            Event::Arrive(planned) => Some(planned),
-            _ => None,
-        });
-        self.trace.extend(due.into_iter().chain(self.plan.by_ref()).map(|planned| unsent_row(&planned)));
-        for (id, host) in self.hosts.iter().enumerate() {
-            self.proxies[id].in_flight_at_end = u64::from(host.in_flight());
-        }
-        let sent = self.proxies.iter().map(|p| p.received).sum();
-        let mut targets: Vec<_> =
-            self.targets.into_values().chain(self.retired).map(|target| target.counters).collect();
-        targets.sort_by_key(|t| (t.target, t.incarnation));
-        let load = LoadCounters { sent, ..LoadCounters::default() };
-        let counters = Counters { load, proxies: self.proxies, targets, missing: Vec::new() };
-        Simulated { trace: self.trace, decisions: self.decisions, fleet: self.fleet_log, counters }
+    /// How long an errand of the fleet takes: no time without a machine.
+    pub(crate) fn errand(&mut self, errand: Errand) -> Nanos {
+        self.errands += 1;
+        self.machine.map_or(Nanos::ZERO, |machine| machine.errand(errand, self.errands))
     }
-}
 
-fn unsent_row(planned: &Planned) -> TraceRow {
-    TraceRow::unsent(planned.seq, RequestId::open(planned.seq), planned.host, planned.at, planned.demand)
-}
-
-/// There is no time on the wire.
-fn sent_row(planned: &Planned) -> TraceRow {
-    TraceRow {
-        t_send: Some(planned.at),
-        outcome: TraceOutcome::Offered(Outcome::Unfinished),
-        proxy_recv: Some(planned.at),
-        ..unsent_row(planned)
+    fn finish(mut self) -> Totals {
+        for request in self.requests.in_order() {
+            self.observer.ended(&request.row(None));
+        }
+        for sent in self.source.unsent() {
+            self.observer.ended(&sent.unsent());
+        }
+        for (proxy, host) in self.proxies.iter_mut().zip(&self.hosts) {
+            proxy.in_flight_at_end = u64::from(host.in_flight());
+        }
+        let processes = self.targets.into_iter().flatten().chain(self.retired);
+        let mut targets: Vec<_> = processes.map(|target| target.counters).collect();
+        targets.sort_by_key(|t| (t.target, t.incarnation));
+        let load = LoadCounters { sent: self.sent, ..LoadCounters::default() };
+        let counters = Counters { load, proxies: self.proxies, targets, missing: Vec::new() };
+        Totals { counters, users: self.source.user_ends() }
     }
 }

@@ -211,7 +211,7 @@ impl Host {
             AttemptEnd::Closed | AttemptEnd::Done { .. } if ticket.scale_routed => DecisionKind::ScaleRoute,
             AttemptEnd::Closed | AttemptEnd::Done { .. } => DecisionKind::Accept,
         };
-        cx.fx.push(Effect::Record(Decision {
+        let decision = Decision {
             at: ticket.dispatched,
             until: cx.now,
             host: self.id,
@@ -221,7 +221,8 @@ impl Host {
             kind,
             known: ticket.known,
             own: ticket.own,
-        }));
+        };
+        cx.fx.push(Effect::Record { call: ticket.call, decision });
     }
 
     /// Rejects the call, and writes it down.
@@ -230,7 +231,7 @@ impl Host {
         let Some(call) = self.calls.get(id) else {
             return;
         };
-        cx.fx.push(Effect::Record(Decision {
+        let decision = Decision {
             at: cx.now,
             until: cx.now,
             host: self.id,
@@ -240,7 +241,8 @@ impl Host {
             kind: DecisionKind::Reject(reason),
             known,
             own: 0,
-        }));
+        };
+        cx.fx.push(Effect::Record { call: id, decision });
         self.answer(id, Outcome::Rejected(reason), cx);
     }
 }

@@ -1,8 +1,5 @@
 //! One call at a host, from arrival to answer.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
-
 use super::Arrival;
 use crate::ids::{CallId, TargetId};
 use crate::table::Slot;
@@ -51,13 +48,12 @@ pub(super) enum Next {
     Pick,
 }
 
-/// The open calls of a host: looked up, never iterated.
+/// The open calls of a host, by place.
 #[derive(Debug, Default)]
-pub(super) struct Calls(HashMap<CallId, Call, BuildHasherDefault<CallHasher>>);
-
-/// Spreads call numbers by Fibonacci hashing (Knuth, The Art of Computer Programming, vol. 3, section 6.4): no entropy.
-#[derive(Debug, Default)]
-pub(super) struct CallHasher(u64);
+pub(super) struct Calls {
+    by_place: Vec<Option<(CallId, Call)>>,
+    open: usize,
+}
 
 // === impl Call ===
 
@@ -81,41 +77,36 @@ impl Call {
 // === impl Calls ===
 
 impl Calls {
+    #[inline]
     pub(super) fn insert(&mut self, id: CallId, call: Call) {
-        self.0.insert(id, call);
+        let place = id.place();
+        if self.by_place.len() <= place {
+            self.by_place.resize_with(place + 1, || None);
+        }
+        self.open += usize::from(self.by_place[place].is_none());
+        self.by_place[place] = Some((id, call));
     }
 
+    #[inline]
     pub(super) fn get(&self, id: CallId) -> Option<&Call> {
-        self.0.get(&id)
+        let (open, call) = self.by_place.get(id.place())?.as_ref()?;
+        (*open == id).then_some(call)
     }
 
+    #[inline]
     pub(super) fn get_mut(&mut self, id: CallId) -> Option<&mut Call> {
-        self.0.get_mut(&id)
+        let (open, call) = self.by_place.get_mut(id.place())?.as_mut()?;
+        (*open == id).then_some(call)
     }
 
+    #[inline]
     pub(super) fn remove(&mut self, id: CallId) -> Option<Call> {
-        self.0.remove(&id)
+        let (_, call) = self.by_place.get_mut(id.place())?.take_if(|(open, _)| *open == id)?;
+        self.open -= 1;
+        Some(call)
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.len()
-    }
-}
-
-// === impl CallHasher ===
-
-impl Hasher for CallHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    fn write_u64(&mut self, n: u64) {
-        self.0 = (self.0 ^ n).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        self.open
     }
 }

@@ -241,7 +241,12 @@ pub enum Effect {
         overhead: Nanos,
     },
     /// Write this down.
-    Record(Decision),
+    Record {
+        /// Whose.
+        call: CallId,
+        /// What.
+        decision: Decision,
+    },
 }
 
 /// One open attempt. Consumed by [`Input::AttemptEnded`]: open tickets are what is in flight.

@@ -79,7 +79,7 @@ impl Rig {
             Effect::Released { target } => format!("released {target}"),
             Effect::ReadCounts { targets, .. } => format!("read {}", targets.len()),
             Effect::Wake { host } => format!("wake {host}"),
-            Effect::Sleep { .. } | Effect::Forget { .. } | Effect::Record(_) => return None,
+            Effect::Sleep { .. } | Effect::Forget { .. } | Effect::Record { .. } => return None,
         })
     }
 
@@ -285,7 +285,7 @@ fn every_attempt_and_reject_is_written_down() {
     let ticket = rig.tickets.remove(0);
     rig.host.on(ms(4), Input::AttemptEnded { ticket, end: AttemptEnd::Full }, &mut rig.table, &mut fx);
     let record = |effect| match effect {
-        Effect::Record(d) => Some((d.kind, d.at, d.until, d.known, d.own)),
+        Effect::Record { decision: d, .. } => Some((d.kind, d.at, d.until, d.known, d.own)),
         _ => None,
     };
     let records: Vec<_> = fx.into_iter().filter_map(record).collect();

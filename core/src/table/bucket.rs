@@ -1,11 +1,13 @@
 //! The simulator's load table: rows in buckets by count, so that a pick does not scan the fleet.
 //!
-//! A bucket is a sorted [`VecDeque`], not a tree: finding a row is a binary search, the k-th row is one index, and an
-//! insertion shifts the shorter half of at most four bytes per row, which beats an order-statistic tree up to some ten
-//! thousand rows. One thread owns the table; it knows nothing of other processes.
+//! A bucket is a set of bits over the rows in order of number: a row moves from one count to the next by clearing one bit
+//! and setting another, and the k-th row of a bucket is found by counting the bits of a word at a time. Rows come and go with
+//! the fleet, which is rare; then all buckets are made anew. One thread owns the table; it knows nothing of other
+//! processes.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 
+use super::positions::Positions;
 use super::{FleetRows, LoadTable, Lowest, Moved, RowState, Slot};
 use crate::ids::{HostId, Incarnation, TargetId};
 use crate::time::Nanos;
@@ -17,11 +19,14 @@ use crate::time::Nanos;
 pub struct BucketTable {
     limit: u32,
     idle_threshold: u32,
-    rows: BTreeMap<TargetId, Row>,
-    /// Candidates (before `except`) by count, each bucket in order of number.
-    buckets: BTreeMap<u32, VecDeque<TargetId>>,
-    /// The counts whose bucket is not empty. Buckets stay when they run empty, so that a steady load allocates nothing.
-    occupied: BTreeSet<u32>,
+    /// In order of number.
+    rows: Vec<Row>,
+    /// Where the row of a target is, by number.
+    places: Vec<Option<u32>>,
+    /// Places of candidates (before `except`) by count.
+    buckets: Vec<Positions>,
+    /// The counts whose bucket is not empty.
+    occupied: Positions,
     waiting: BTreeMap<HostId, Nanos>,
     ready: u32,
     total: u64,
@@ -31,6 +36,7 @@ pub struct BucketTable {
 
 #[derive(Debug)]
 struct Row {
+    target: TargetId,
     incarnation: Incarnation,
     state: RowState,
     count: u32,
@@ -47,9 +53,10 @@ impl BucketTable {
         Self {
             limit,
             idle_threshold,
-            rows: BTreeMap::new(),
-            buckets: BTreeMap::new(),
-            occupied: BTreeSet::new(),
+            rows: Vec::new(),
+            places: Vec::new(),
+            buckets: Vec::new(),
+            occupied: Positions::default(),
             waiting: BTreeMap::new(),
             ready: 0,
             total: 0,
@@ -58,68 +65,127 @@ impl BucketTable {
         }
     }
 
-    /// Changes a row, if it is there, and moves it to the bucket where it belongs then.
-    fn change<R>(&mut self, target: TargetId, f: impl FnOnce(&mut Row) -> R) -> Option<R> {
-        let row = self.rows.get_mut(&target)?;
+    #[inline]
+    fn place(&self, target: TargetId) -> Option<usize> {
+        self.places.get(target.0 as usize).copied().flatten().map(|place| place as usize)
+    }
+
+    fn row(&self, target: TargetId) -> Option<&Row> {
+        self.place(target).map(|place| &self.rows[place])
+    }
+
+    /// Changes a row, and moves it to the bucket where it belongs then.
+    #[inline]
+    fn change<R>(&mut self, place: usize, f: impl FnOnce(&mut Row) -> R) -> R {
+        let row = &mut self.rows[place];
         let (from, was_ready, held) = (bucket(row, self.limit), is_ready(row), row.count);
         let result = f(row);
         let (to, now_ready) = (bucket(row, self.limit), is_ready(row));
         self.total = self.total - u64::from(held) + u64::from(row.count);
         self.ready = self.ready - u32::from(was_ready) + u32::from(now_ready);
         if from != to {
-            self.leave(from, target);
-            self.enter(to, target);
+            self.leave(from, place);
+            self.enter(to, place);
         }
         self.version += 1;
-        Some(result)
+        result
     }
 
-    fn enter(&mut self, count: Option<u32>, target: TargetId) {
-        let Some(count) = count else { return };
-        let bucket = self.buckets.entry(count).or_default();
-        bucket.insert(bucket.partition_point(|t| *t < target), target);
-        self.occupied.insert(count);
-    }
-
-    fn leave(&mut self, count: Option<u32>, target: TargetId) {
-        let Some((count, bucket)) = count.and_then(|c| Some((c, self.buckets.get_mut(&c)?))) else {
-            return;
-        };
-        if let Ok(at) = bucket.binary_search(&target) {
-            bucket.remove(at);
+    #[inline]
+    fn enter(&mut self, count: Option<u32>, place: usize) {
+        let Some(count) = count.map(|count| count as usize) else { return };
+        if self.buckets.len() <= count {
+            self.buckets.resize_with(count + 1, Positions::default);
         }
+        let bucket = &mut self.buckets[count];
         if bucket.is_empty() {
-            self.occupied.remove(&count);
+            self.occupied.insert(count);
         }
+        bucket.insert(place);
+    }
+
+    #[inline]
+    fn leave(&mut self, count: Option<u32>, place: usize) {
+        let Some(count) = count.map(|count| count as usize) else { return };
+        self.buckets[count].remove(place);
+        if self.buckets[count].is_empty() {
+            self.occupied.remove(count);
+        }
+    }
+
+    /// Adds a row, in its place, and says which that is.
+    fn add(&mut self, row: Row) -> usize {
+        let place = self.rows.partition_point(|other| other.target < row.target);
+        let at_end = place == self.rows.len();
+        self.rows.insert(place, row);
+        if at_end {
+            self.note_place(place)
+        } else {
+            self.rebuild()
+        }
+        place
     }
 
     /// Forgets a row and the slots held on it.
     fn discard(&mut self, target: TargetId) {
-        self.change(target, |row| {
+        let Some(place) = self.place(target) else { return };
+        self.change(place, |row| {
             row.state = RowState::Cordoned;
             row.count = 0;
         });
-        self.rows.remove(&target);
+        self.rows.remove(place);
+        self.places[target.0 as usize] = None;
+        self.rebuild();
+    }
+
+    fn note_place(&mut self, place: usize) {
+        let number = self.rows[place].target.0 as usize;
+        if self.places.len() <= number {
+            self.places.resize(number + 1, None);
+        }
+        self.places[number] = Some(place as u32);
+    }
+
+    /// Makes the buckets anew: places have changed.
+    fn rebuild(&mut self) {
+        self.buckets.iter_mut().for_each(Positions::clear);
+        self.occupied.clear();
+        for place in 0..self.rows.len() {
+            self.note_place(place);
+            self.enter(bucket(&self.rows[place], self.limit), place);
+        }
     }
 
     /// The bucket that `low` saw, if the table has not moved since.
-    fn seen(&self, low: &Lowest) -> Option<&VecDeque<TargetId>> {
-        if low.stamp == self.version { self.buckets.get(&low.count) } else { None }
+    #[inline]
+    fn seen(&self, low: &Lowest) -> Option<&Positions> {
+        if low.stamp == self.version { self.buckets.get(low.count as usize) } else { None }
     }
 
-    fn take(&mut self, host: HostId, target: TargetId) -> Option<Slot> {
+    /// The places in the bucket of those excepted, ascending, each once.
+    fn skipped(&self, bucket: &Positions, except: &[TargetId]) -> Vec<usize> {
+        let places = except.iter().filter_map(|target| self.place(*target));
+        let mut skipped: Vec<usize> = places.filter(|place| bucket.contains(*place)).collect();
+        skipped.sort_unstable();
+        skipped.dedup();
+        skipped
+    }
+
+    #[inline]
+    fn take(&mut self, host: HostId, place: usize) -> Slot {
         let threshold = self.idle_threshold;
-        self.change(target, |row| {
+        self.change(place, |row| {
             row.count += 1;
             *cell(row, host) += 1;
             row.below_since = row.below_since.filter(|_| row.count < threshold);
-            Slot::granted(target, row.incarnation)
+            Slot::granted(row.target, row.incarnation)
         })
     }
 
-    fn give_back(&mut self, host: HostId, target: TargetId, slots: u32, now: Nanos) {
+    #[inline]
+    fn give_back(&mut self, host: HostId, place: usize, slots: u32, now: Nanos) {
         let threshold = self.idle_threshold;
-        self.change(target, |row| {
+        self.change(place, |row| {
             row.count -= slots;
             *cell(row, host) -= slots;
             if row.count < threshold {
@@ -130,18 +196,22 @@ impl BucketTable {
 }
 
 /// The bucket of a row: its count, if it is a candidate.
+#[inline]
 fn bucket(row: &Row, limit: u32) -> Option<u32> {
     (is_ready(row) && row.count < limit).then_some(row.count)
 }
 
+#[inline]
 fn is_ready(row: &Row) -> bool {
     row.state == RowState::Ready
 }
 
+#[inline]
 fn held(row: &Row, host: HostId) -> u32 {
     row.held.get(host.0 as usize).copied().unwrap_or(0)
 }
 
+#[inline]
 fn cell(row: &mut Row, host: HostId) -> &mut u32 {
     let at = host.0 as usize;
     if row.held.len() <= at {
@@ -150,61 +220,71 @@ fn cell(row: &mut Row, host: HostId) -> &mut u32 {
     &mut row.held[at]
 }
 
-/// The positions in the bucket of those excepted, ascending, each once.
-fn skipped(bucket: &VecDeque<TargetId>, except: &[TargetId]) -> Vec<usize> {
-    let mut at: Vec<usize> = except.iter().filter_map(|t| bucket.binary_search(t).ok()).collect();
-    at.sort_unstable();
-    at.dedup();
-    at
-}
-
 // === impl LoadTable for BucketTable ===
 
 impl LoadTable for BucketTable {
+    #[inline]
     fn lowest(&self, except: &[TargetId]) -> Option<Lowest> {
+        let low = |count: usize, len| Lowest { count: count as u32, len, stamp: self.version };
+        if except.is_empty() {
+            let count = self.occupied.select(0)?;
+            return Some(low(count, self.buckets[count].len()));
+        }
         // Every bucket but the last that is looked at holds excepted rows alone, and `except` is short.
         self.occupied.iter().find_map(|count| {
             let bucket = &self.buckets[count];
-            let len = bucket.len() - skipped(bucket, except).len();
-            (len > 0).then_some(Lowest { count: *count, len: len as u32, stamp: self.version })
+            let len = bucket.len() - self.skipped(bucket, except).len() as u32;
+            (len > 0).then(|| low(count, len))
         })
     }
 
+    #[inline]
     fn nth(&self, low: &Lowest, k: u32, except: &[TargetId]) -> Option<TargetId> {
         let bucket = self.seen(low)?;
-        let at = skipped(bucket, except).into_iter().fold(k as usize, |at, skip| at + usize::from(skip <= at));
-        bucket.get(at).copied()
+        let place = if except.is_empty() {
+            bucket.select(k)
+        } else {
+            let skipped = self.skipped(bucket, except);
+            bucket.iter().filter(|place| !skipped.contains(place)).nth(k as usize)
+        };
+        place.map(|place| self.rows[place].target)
     }
 
     fn position_after(&self, low: &Lowest, after: TargetId, except: &[TargetId]) -> u32 {
         let Some(bucket) = self.seen(low) else {
             return 0;
         };
-        let at = bucket.partition_point(|t| *t <= after);
-        let position = at - skipped(bucket, except).into_iter().filter(|skip| *skip < at).count();
-        if position as u32 == low.len { 0 } else { position as u32 }
+        let first = self.rows.partition_point(|row| row.target <= after);
+        let skipped = self.skipped(bucket, except).into_iter().filter(|place| *place < first).count();
+        let position = bucket.rank(first) - skipped as u32;
+        if position == low.len { 0 } else { position }
     }
 
+    #[inline]
     fn reserve(&mut self, host: HostId, target: TargetId, low: &Lowest) -> Result<Slot, Moved> {
-        let bucket = self.seen(low).ok_or(Moved)?;
-        bucket.binary_search(&target).map_err(|_| Moved)?;
-        self.take(host, target).ok_or(Moved)
+        let place = self.place(target).ok_or(Moved)?;
+        if self.seen(low).is_some_and(|bucket| bucket.contains(place)) {
+            Ok(self.take(host, place))
+        } else {
+            Err(Moved)
+        }
     }
 
     fn reserve_at(&mut self, host: HostId, target: TargetId) -> Option<Slot> {
-        let row = self.rows.get(&target)?;
+        let place = self.place(target)?;
+        let row = &self.rows[place];
         if row.state == RowState::Cordoned || row.count >= self.limit {
             return None;
         }
-        self.take(host, target)
+        Some(self.take(host, place))
     }
 
+    #[inline]
     fn release(&mut self, host: HostId, slot: Slot, now: Nanos) {
-        let Some(row) = self.rows.get(&slot.target) else {
-            return;
-        };
+        let Some(place) = self.place(slot.target) else { return };
+        let row = &self.rows[place];
         if row.incarnation == slot.incarnation && held(row, host) > 0 {
-            self.give_back(host, slot.target, 1, now);
+            self.give_back(host, place, 1, now);
         }
     }
 
@@ -214,10 +294,11 @@ impl LoadTable for BucketTable {
     }
 
     fn idle(&self, now: Nanos, window: Nanos) -> Vec<TargetId> {
-        let idle = |row: &Row| is_ready(row) && row.below_since.is_some_and(|since| since + window <= now);
-        self.rows.iter().rev().filter(|(_, row)| idle(row)).map(|(target, _)| *target).collect()
+        let idle = |row: &&Row| is_ready(row) && row.below_since.is_some_and(|since| since + window <= now);
+        self.rows.iter().rev().filter(idle).map(|row| row.target).collect()
     }
 
+    #[inline]
     fn ready(&self) -> u32 {
         self.ready
     }
@@ -238,19 +319,19 @@ impl LoadTable for BucketTable {
 
 impl FleetRows for BucketTable {
     fn put(&mut self, target: TargetId, incarnation: Incarnation, state: RowState, now: Nanos) {
-        match self.rows.get(&target).map(|row| row.incarnation) {
-            Some(known) if known > incarnation => return,
-            Some(known) if known == incarnation => {}
-            stale => {
-                if stale.is_some() {
-                    self.discard(target);
-                }
-                let row = Row { incarnation, state: RowState::Starting, count: 0, held: Vec::new(), below_since: None };
-                self.rows.insert(target, row);
-            }
+        let known = self.row(target).map(|row| row.incarnation);
+        if known.is_some_and(|known| known > incarnation) {
+            return;
         }
+        if known.is_some_and(|known| known < incarnation) {
+            self.discard(target);
+        }
+        let place = self.place(target).unwrap_or_else(|| {
+            let starting = RowState::Starting;
+            self.add(Row { target, incarnation, state: starting, count: 0, held: Vec::new(), below_since: None })
+        });
         let threshold = self.idle_threshold;
-        self.change(target, |row| {
+        self.change(place, |row| {
             let becomes_ready = state == RowState::Ready && row.state != RowState::Ready;
             row.state = state;
             if becomes_ready {
@@ -260,21 +341,23 @@ impl FleetRows for BucketTable {
     }
 
     fn remove(&mut self, target: TargetId, incarnation: Incarnation) {
-        if self.rows.get(&target).is_some_and(|row| row.incarnation == incarnation) {
+        if self.row(target).is_some_and(|row| row.incarnation == incarnation) {
             self.discard(target);
         }
     }
 
     fn forget_host(&mut self, host: HostId, now: Nanos) {
         self.waiting.remove(&host);
-        let owed: Vec<_> = self.rows.iter().map(|(t, row)| (*t, held(row, host))).filter(|(_, n)| *n > 0).collect();
-        for (target, slots) in owed {
-            self.give_back(host, target, slots, now);
+        for place in 0..self.rows.len() {
+            let slots = held(&self.rows[place], host);
+            if slots > 0 {
+                self.give_back(host, place, slots, now);
+            }
         }
     }
 
     fn in_flight(&self, target: TargetId) -> u32 {
-        self.rows.get(&target).map_or(0, |row| row.count)
+        self.row(target).map_or(0, |row| row.count)
     }
 
     fn total_in_flight(&self) -> u64 {

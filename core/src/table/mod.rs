@@ -6,6 +6,7 @@
 
 mod bucket;
 pub mod conformance;
+mod positions;
 
 pub use bucket::BucketTable;
 

@@ -1,0 +1,121 @@
+//! A set of small numbers, as bits, that counts and selects 64 of them at a time.
+
+/// Numbers below a capacity that grows.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Positions {
+    words: Vec<u64>,
+    len: u32,
+}
+
+const BITS: usize = u64::BITS as usize;
+
+impl Positions {
+    pub(super) fn len(&self) -> u32 {
+        self.len
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub(super) fn contains(&self, n: usize) -> bool {
+        self.words.get(n / BITS).is_some_and(|word| word >> (n % BITS) & 1 == 1)
+    }
+
+    /// Adds a number that is not there.
+    #[inline]
+    pub(super) fn insert(&mut self, n: usize) {
+        let word = n / BITS;
+        if self.words.len() <= word {
+            self.words.resize(word + 1, 0);
+        }
+        self.words[word] |= 1 << (n % BITS);
+        self.len += 1;
+    }
+
+    /// Removes a number that is there.
+    #[inline]
+    pub(super) fn remove(&mut self, n: usize) {
+        self.words[n / BITS] &= !(1 << (n % BITS));
+        self.len -= 1;
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.words.clear();
+        self.len = 0;
+    }
+
+    /// The numbers, ascending.
+    pub(super) fn iter(&self) -> impl Iterator<Item = usize> + '_ {
+        self.words.iter().enumerate().flat_map(|(at, word)| {
+            let rest = std::iter::successors(Some(*word), |word| Some(word & word.wrapping_sub(1)));
+            rest.take_while(|word| *word != 0).map(move |word| at * BITS + word.trailing_zeros() as usize)
+        })
+    }
+
+    /// The `k`-th number, from 0.
+    #[inline]
+    pub(super) fn select(&self, mut k: u32) -> Option<usize> {
+        for (at, word) in self.words.iter().enumerate() {
+            let here = word.count_ones();
+            if k < here {
+                return Some(at * BITS + select_in(*word, k) as usize);
+            }
+            k -= here;
+        }
+        None
+    }
+
+    /// How many numbers are below `n`.
+    pub(super) fn rank(&self, n: usize) -> u32 {
+        let whole = (n / BITS).min(self.words.len());
+        let below: u32 = self.words[..whole].iter().map(|word| word.count_ones()).sum();
+        let part = self.words.get(n / BITS).map_or(0, |word| (word & !(u64::MAX << (n % BITS))).count_ones());
+        below + part
+    }
+}
+
+/// The `k`-th one of a word that has more than `k`: halves it until few are left, then takes them off.
+#[inline]
+fn select_in(mut word: u64, mut k: u32) -> u32 {
+    let mut at = 0;
+    for width in [32, 16, 8] {
+        let low = (word & !(u64::MAX << width)).count_ones();
+        if k >= low {
+            (k, word, at) = (k - low, word >> width, at + width);
+        }
+    }
+    for _ in 0..k {
+        word &= word - 1;
+    }
+    at + word.trailing_zeros()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::rng::{KeyedRng, Purpose};
+
+    #[test]
+    fn it_is_an_ordered_set() {
+        let (mut set, mut model) = (Positions::default(), BTreeSet::new());
+        let mut rng = KeyedRng::new(1, Purpose::Choice, 0);
+        for _ in 0..3_000 {
+            let n = rng.below(200) as usize;
+            assert_eq!(set.contains(n), model.contains(&n));
+            if model.insert(n) {
+                set.insert(n);
+            } else {
+                model.remove(&n);
+                set.remove(n);
+            }
+            let k = rng.below(250);
+            assert_eq!(set.select(k), model.iter().nth(k as usize).copied());
+            assert_eq!(set.rank(k as usize), model.range(..k as usize).count() as u32);
+            assert_eq!((set.len() as usize, set.is_empty()), (model.len(), model.is_empty()));
+        }
+        assert!(set.iter().eq(model));
+    }
+}

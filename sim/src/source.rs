@@ -1,0 +1,109 @@
+//! Where requests come from: the plan of an open loop, or the users of a closed one.
+
+use galton_core::plan::{Demand, OpenLoop, Plan, Planned};
+use galton_core::users::{UserEnds, UserStep, Users};
+use galton_core::{HostId, Nanos, Outcome, RequestId, Scenario};
+
+/// The traffic of one run.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// Times and demands are known in advance; one request ahead.
+    Open { plan: Box<OpenLoop>, next: Option<Planned> },
+    /// Who is answered thinks and sends again.
+    Closed { plan: Plan, users: Box<Users>, sent: u64 },
+}
+
+/// One request on its way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sent {
+    pub(crate) seq: u64,
+    pub(crate) request: RequestId,
+    pub(crate) at: Nanos,
+    pub(crate) host: HostId,
+    pub(crate) demand: Demand,
+}
+
+/// What comes next.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Next {
+    Send(Sent),
+    Wait(Nanos),
+    Over,
+}
+
+// === impl Source ===
+
+impl Source {
+    pub(crate) fn new(scenario: &Scenario) -> Self {
+        let plan = Plan::new(scenario);
+        match Users::new(scenario) {
+            Some(users) => Self::Closed { plan, users: Box::new(users), sent: 0 },
+            None => {
+                let mut plan = Box::new(plan.open_loop());
+                let next = plan.next();
+                Self::Open { plan, next }
+            }
+        }
+    }
+
+    /// What is to be done at `now`.
+    #[inline]
+    pub(crate) fn next(&mut self, now: Nanos) -> Next {
+        match self {
+            Self::Open { next: None, .. } => Next::Over,
+            Self::Open { next: Some(first), .. } if first.at > now => Next::Wait(first.at),
+            Self::Open { plan, next } => match std::mem::replace(next, plan.next()) {
+                Some(planned) => Next::Send(planned.into()),
+                None => Next::Over,
+            },
+            Self::Closed { plan, users, sent } => match users.next(now) {
+                UserStep::Send { request, at } => {
+                    let seq = *sent;
+                    *sent += 1;
+                    Next::Send(Sent { seq, request, at, host: plan.host(request), demand: plan.demand(request) })
+                }
+                UserStep::Wait(until) => Next::Wait(until),
+                UserStep::Over => Next::Over,
+            },
+        }
+    }
+
+    /// A request has ended. Whether somebody will send another one because of that.
+    pub(crate) fn ended(&mut self, request: RequestId, outcome: Outcome, now: Nanos) -> bool {
+        match self {
+            Self::Open { .. } => false,
+            Self::Closed { users, .. } => {
+                users.ended(request, outcome, now);
+                true
+            }
+        }
+    }
+
+    /// A closed loop is over with its last answer; an open one lasts as long as the scenario says.
+    pub(crate) fn ends_with_its_requests(&self) -> bool {
+        matches!(self, Self::Closed { .. })
+    }
+
+    /// What the plan still holds.
+    pub(crate) fn unsent(&mut self) -> impl Iterator<Item = Sent> + '_ {
+        let open = match self {
+            Self::Open { plan, next } => Some(next.take().into_iter().chain(plan.as_mut())),
+            Self::Closed { .. } => None,
+        };
+        open.into_iter().flatten().map(Sent::from)
+    }
+
+    pub(crate) fn user_ends(&self) -> Option<UserEnds> {
+        match self {
+            Self::Open { .. } => None,
+            Self::Closed { users, .. } => Some(users.ends()),
+        }
+    }
+}
+
+impl From<Planned> for Sent {
+    fn from(planned: Planned) -> Self {
+        let Planned { seq, at, host, demand } = planned;
+        Self { seq, request: RequestId::open(seq), at, host, demand }
+    }
+}
