@@ -33,6 +33,33 @@ pub struct RunData {
     pub interrupted: bool,
 }
 
+/// What there is to say about a run besides its records.
+#[derive(Clone, Debug)]
+pub struct RunFacts {
+    /// Which run it is.
+    pub meta: RunMeta,
+    /// What only the processes know.
+    pub counters: Counters,
+    /// What the load generator noticed about itself.
+    pub generator: Generator,
+    /// What the conductor noticed: each makes the verdict at least as bad as its severity.
+    pub reasons: Vec<Reason>,
+    /// Somebody stopped the run before its end.
+    pub interrupted: bool,
+}
+
+impl RunFacts {
+    pub(crate) fn of(data: &RunData) -> Self {
+        Self {
+            meta: data.meta.clone(),
+            counters: data.counters.clone(),
+            generator: data.generator,
+            reasons: data.reasons.clone(),
+            interrupted: data.interrupted,
+        }
+    }
+}
+
 /// Which run it is: the `run` object of `result.json`, the seed aside.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RunMeta {

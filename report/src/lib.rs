@@ -14,10 +14,11 @@ pub mod units;
 mod validity;
 mod write;
 
+pub use compute::Fold;
 pub use csv::{ReadError, decisions, fleet, trace};
 pub use galton_core::users::UserEnds;
 pub use generator::{Books, Pace, SelfEvidence, broken_equations, judge_generator, send_lag_limit};
-pub use input::{Generator, HostInfo, Kind, RunData, RunMeta};
+pub use input::{Generator, HostInfo, Kind, RunData, RunFacts, RunMeta};
 pub use model::*;
 pub use sentence::of as sentence;
 pub use stats::{GaugeQuantile, GaugeSummary, Quantile, Summary, needed};

@@ -1,32 +1,30 @@
 //! Nothing vanishes: what the load generator, the proxies and the targets counted must agree, over the whole run.
 
-use galton_core::FailReason;
-use galton_core::record::{Decision, DecisionKind, FleetEvent, FleetWhat};
+use galton_core::record::{FleetEvent, FleetWhat};
 
-use super::counts;
 use crate::generator::Books;
-use crate::input::RunData;
+use crate::input::RunFacts;
 use crate::model::{Conservation, ConservationRow, Counts};
 
 /// The table. What was sent and not received, or dispatched and not accepted, must be 0, unless a process died; then it
 /// is bounded by the requests that did not end well. Or unless the sender gave it up, which may close the connection before
-/// the other side has read the request: that is bounded by what was given up.
-pub(super) fn check(data: &RunData) -> Conservation {
-    let all = counts::of(data.trace.iter().map(|row| row.outcome));
-    let mut rows = generator_rows(data, &all);
-    if !data.counters.proxies.is_empty() {
-        rows.extend(process_rows(data, &all));
+/// the other side has read the request: that is bounded by what was given up. `broken`: attempts that broke, as far as they
+/// were recorded.
+pub(super) fn check(facts: &RunFacts, all: &Counts, fleet: &[FleetEvent], broken: u64) -> Conservation {
+    let mut rows = generator_rows(facts, all);
+    if !facts.counters.proxies.is_empty() {
+        rows.extend(process_rows(facts, all, fleet, broken));
     }
     Conservation { ok: rows.iter().all(|row| row.ok), rows }
 }
 
-fn generator_rows(data: &RunData, all: &Counts) -> Vec<ConservationRow> {
+fn generator_rows(facts: &RunFacts, all: &Counts) -> Vec<ConservationRow> {
     let books = Books {
-        planned: data.generator.planned.unwrap_or(all.planned),
+        planned: facts.generator.planned.unwrap_or(all.planned),
         offered: all.offered,
         unsent: all.unsent,
         shed: all.shed,
-        sent: data.counters.load.sent,
+        sent: facts.counters.load.sent,
     };
     let outcomes = all.ok
         + all.rejected.values().sum::<u64>()
@@ -39,11 +37,11 @@ fn generator_rows(data: &RunData, all: &Counts) -> Vec<ConservationRow> {
     books.equations().into_iter().chain([by_outcome]).collect()
 }
 
-fn process_rows(data: &RunData, all: &Counts) -> [ConservationRow; 2] {
-    let (proxies, targets) = (&data.counters.proxies, &data.counters.targets);
+fn process_rows(facts: &RunFacts, all: &Counts, fleet: &[FleetEvent], broken: u64) -> [ConservationRow; 2] {
+    let (proxies, targets) = (&facts.counters.proxies, &facts.counters.targets);
     let proxy_died = proxies.iter().any(|p| p.died);
     let died = |e: &FleetEvent| matches!(e.what, FleetWhat::Died | FleetWhat::StartFailed);
-    let target_died = targets.iter().any(|t| t.died) || data.fleet.iter().any(died);
+    let target_died = targets.iter().any(|t| t.died) || fleet.iter().any(died);
     let lost = all.failed.values().sum::<u64>() + all.timed_out + all.unfinished;
 
     let received = proxies.iter().map(|p| p.received).sum();
@@ -54,7 +52,7 @@ fn process_rows(data: &RunData, all: &Counts) -> [ConservationRow; 2] {
     [
         balanced(
             "sent = Σ proxies received + never received",
-            data.counters.load.sent,
+            facts.counters.load.sent,
             received,
             if proxy_died { lost } else { all.unfinished },
         ),
@@ -63,15 +61,9 @@ fn process_rows(data: &RunData, all: &Counts) -> [ConservationRow; 2] {
             attempts,
             arrived + unconnected,
             // A request that lost an attempt may have ended well on the next one.
-            if proxy_died || target_died { lost.max(broken_attempts(data)) } else { given_up },
+            if proxy_died || target_died { lost.max(broken) } else { given_up },
         ),
     ]
-}
-
-/// Attempts that broke, as far as they were recorded.
-fn broken_attempts(data: &RunData) -> u64 {
-    let broken = |d: &&Decision| d.kind == DecisionKind::Fail(FailReason::Reset);
-    data.decisions.iter().flatten().filter(broken).count() as u64
 }
 
 /// A row with a term for what never arrived, which may be at most `allowed`.

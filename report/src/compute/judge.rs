@@ -2,50 +2,70 @@
 //!
 //! The rules on the load generator are in [`crate::generator`]; here are the figures for them.
 
-use galton_core::record::{TraceOutcome, TraceRow};
+use galton_core::record::{FleetEvent, TraceOutcome, TraceRow};
 use galton_core::{Nanos, Outcome};
 
-use super::latency::Latencies;
+use super::fold::Fold;
 use super::scaling;
 use super::window::Window;
 use crate::generator::{FEW, Pace, SelfEvidence, broken_equations, judge_generator, send_lag_limit};
-use crate::input::{Kind, RunData};
+use crate::input::{Kind, RunData, RunFacts};
 use crate::model::Conservation;
-use crate::stats::Samples;
 use crate::units::things;
 use crate::validity::{Quantity, Reason, Severity, Validity};
 
 /// The share of injected delays that the machine may overrun.
 const DELAYS_OVERRUN: f64 = 0.01;
 
+/// What only the trace of a live run tells about its load generator.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Evidence {
+    live: bool,
+    median_response: Option<Nanos>,
+    due: u64,
+    in_time: u64,
+    service_sum: Option<f64>,
+}
+
 /// All reasons, the conductor's first.
-pub(super) fn judge(data: &RunData, window: Window, samples: &Latencies, conservation: &Conservation) -> Validity {
-    let mut reasons = data.reasons.clone();
+pub(super) fn judge(
+    facts: &RunFacts,
+    window: Window,
+    fold: &Fold,
+    conservation: &Conservation,
+    evidence: Evidence,
+) -> Validity {
+    let mut reasons = facts.reasons.clone();
     reasons.extend(broken_equations(&conservation.rows));
-    if data.meta.kind == Kind::Live {
-        reasons.extend(judge_generator(&evidence(data, window, samples)));
+    if evidence.live {
+        reasons.extend(judge_generator(&self_evidence(facts, fold, evidence)));
     }
-    reasons.extend(machine(data));
-    reasons.extend(ending(data, window));
+    reasons.extend(machine(facts, &fold.events));
+    reasons.extend(ending(facts, fold, window));
     Validity::of(reasons)
 }
 
-/// What the load generator is judged by, over the measured window; Little's law over the whole run.
-fn evidence(data: &RunData, window: Window, samples: &Latencies) -> SelfEvidence {
-    let time_scale = data.meta.time_scale;
-    let quantile = |samples: &Samples, q| samples.quantile_of(q).map(Nanos);
-    let median_response = quantile(&samples.response, 0.5);
-    let (due, in_time) = sent_in_time(data, window, send_lag_limit(median_response, time_scale));
+/// What the load generator of a live run is judged by, over the measured window; Little's law over the whole run.
+pub(super) fn evidence(data: &RunData, window: Window, fold: &Fold) -> Evidence {
+    if data.meta.kind != Kind::Live {
+        return Evidence::default();
+    }
+    let median_response = fold.latencies.response.quantile_of(0.5).map(Nanos);
+    let (due, in_time) = sent_in_time(data, window, send_lag_limit(median_response, data.meta.time_scale));
+    Evidence { live: true, median_response, due, in_time, service_sum: service_sum(data) }
+}
+
+fn self_evidence(facts: &RunFacts, fold: &Fold, evidence: Evidence) -> SelfEvidence {
     SelfEvidence {
-        pace: Pace::of(&data.scenario.traffic.model),
-        time_scale,
-        send_lag_p99: quantile(&samples.send_lag, 0.99),
-        median_response,
-        due,
-        in_time,
-        peak_thread_cpu: data.counters.load.peak_thread_cpu,
-        service_sum: service_sum(data),
-        generator: data.generator,
+        pace: Pace::of(&fold.scenario.traffic.model),
+        time_scale: facts.meta.time_scale,
+        send_lag_p99: fold.latencies.send_lag.quantile_of(0.99).map(Nanos),
+        median_response: evidence.median_response,
+        due: evidence.due,
+        in_time: evidence.in_time,
+        peak_thread_cpu: facts.counters.load.peak_thread_cpu,
+        service_sum: evidence.service_sum,
+        generator: facts.generator,
     }
 }
 
@@ -74,9 +94,9 @@ fn service_sum(data: &RunData) -> Option<f64> {
 }
 
 /// Whether the machine kept the delays that the scenario asks for, and every process was heard.
-fn machine(data: &RunData) -> Vec<Reason> {
+fn machine(facts: &RunFacts, fleet: &[FleetEvent]) -> Vec<Reason> {
     let mut reasons = Vec::new();
-    let (proxies, targets) = (&data.counters.proxies, &data.counters.targets);
+    let (proxies, targets) = (&facts.counters.proxies, &facts.counters.targets);
     let overrun =
         proxies.iter().map(|p| p.delays_overrun).sum::<u64>() + targets.iter().map(|t| t.delays_overrun).sum::<u64>();
     let delays = proxies.iter().map(|p| p.delays).sum::<u64>() + targets.iter().map(|t| t.completed).sum::<u64>();
@@ -86,37 +106,36 @@ fn machine(data: &RunData) -> Vec<Reason> {
         let text = format!("the machine overran {value} of the injected delays and hold times ({overrun} of {delays})");
         reasons.push(Reason::new("DELAYS_OVERRUN", Severity::Suspect, value, limit, text));
     }
-    reasons.extend(late_starts(data));
-    if !data.counters.missing.is_empty() {
-        let missing = Quantity::Count(data.counters.missing.len() as u64);
-        let text = format!("missing scrapes: {}", data.counters.missing.join(", "));
+    reasons.extend(late_starts(facts, fleet));
+    if !facts.counters.missing.is_empty() {
+        let missing = Quantity::Count(facts.counters.missing.len() as u64);
+        let text = format!("missing scrapes: {}", facts.counters.missing.join(", "));
         reasons.push(Reason::new("MISSING_SCRAPE", Severity::Suspect, missing, Quantity::Count(0), text));
     }
     reasons
 }
 
-fn late_starts(data: &RunData) -> Option<Reason> {
-    let late = data.fleet.iter().filter(|e| e.overrun > scaling::tolerance(data, e.delay));
+fn late_starts(facts: &RunFacts, fleet: &[FleetEvent]) -> Option<Reason> {
+    let late = fleet.iter().filter(|e| e.overrun > scaling::tolerance(facts, e.delay));
     let worst = late.clone().max_by_key(|e| e.overrun)?;
-    let (value, limit) = (Quantity::Time(worst.overrun), Quantity::Time(scaling::tolerance(data, worst.delay)));
+    let (value, limit) = (Quantity::Time(worst.overrun), Quantity::Time(scaling::tolerance(facts, worst.delay)));
     let text =
         format!("{} took longer than the configured delay, by up to {value}", things(late.count() as u64, "start"));
     Some(Reason::new("SPAWN_OVERRUN", Severity::Suspect, value, limit, text))
 }
 
 /// Whether the run came to its end.
-fn ending(data: &RunData, window: Window) -> Vec<Reason> {
+fn ending(facts: &RunFacts, fold: &Fold, window: Window) -> Vec<Reason> {
     let mut reasons = Vec::new();
-    if data.interrupted {
-        let (value, limit) = (Quantity::Time(window.end), Quantity::Time(data.scenario.simulation.duration));
+    if facts.interrupted {
+        let (value, limit) = (Quantity::Time(window.end), Quantity::Time(fold.scenario.simulation.duration));
         let text = format!("interrupted after {value} of {limit}");
         reasons.push(Reason::new("INTERRUPTED", Severity::Suspect, value, limit, text));
     }
-    let unfinished = TraceOutcome::Offered(Outcome::Unfinished);
-    let count = data.trace.iter().filter(|row| row.outcome == unfinished).count() as u64;
+    let count = fold.tally.all.unfinished;
     if count > 0 {
         // Without a drain, or with a hard stop, requests are cut off because the scenario says so.
-        let simulation = &data.scenario.simulation;
+        let simulation = &fold.scenario.simulation;
         let asked_for = simulation.drain == Nanos::ZERO || simulation.total_time.is_some();
         let severity = if asked_for { Severity::Note } else { Severity::Suspect };
         let text = format!("{count} requests were still in flight when the run ended");

@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 use galton_core::record::{TraceOutcome, TraceRow};
 use galton_core::{Nanos, Outcome};
 
-use super::window::Window;
-use crate::input::RunData;
+use super::counts::{ByClass, class, named};
 use crate::model::Latency;
 use crate::stats::{Samples, Summary};
 
-/// The samples, in order of intended send.
-#[derive(Debug, Default)]
+/// The samples, in order of ends.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Latencies {
     /// Of `ok` and `timed_out`, so that fast refusals do not flatter the median; the latter censored at the deadline.
     pub(crate) response: Samples,
@@ -23,26 +22,18 @@ pub(crate) struct Latencies {
     pub(crate) overhead: Samples,
     /// Of everything sent.
     pub(crate) send_lag: Samples,
-    by_outcome: BTreeMap<&'static str, Samples>,
+    by_outcome: ByClass<Samples>,
 }
 
 impl Latencies {
-    pub(super) fn collect(data: &RunData, window: Window) -> Self {
-        let mut rows: Vec<&TraceRow> = data.trace.iter().filter(|row| window.measures(row)).collect();
-        rows.sort_by_key(|row| (row.t_intended, row.seq));
-        let mut all = Self::default();
-        for row in rows {
-            all.add(row, data.scenario.traffic.timeout);
-        }
-        all
-    }
-
-    fn add(&mut self, row: &TraceRow, timeout: Nanos) {
+    /// One measured request.
+    #[inline]
+    pub(super) fn add(&mut self, row: &TraceRow, timeout: Nanos) {
         let TraceOutcome::Offered(outcome) = row.outcome else {
             return;
         };
         push(&mut self.send_lag, row.send_lag());
-        let of_outcome = self.by_outcome.entry(outcome.class()).or_default();
+        let of_outcome = &mut self.by_outcome[class(outcome)];
         match outcome {
             Outcome::Ok => {
                 push(of_outcome, row.response());
@@ -76,11 +67,12 @@ impl Latencies {
 
     /// Response time by class of outcome, of those that have one.
     pub(super) fn by_outcome(&self) -> BTreeMap<&'static str, Summary> {
-        let filled = self.by_outcome.iter().filter(|(_, samples)| !samples.values().is_empty());
-        filled.map(|(class, samples)| (*class, samples.summary())).collect()
+        let filled = named(&self.by_outcome).filter(|(_, samples)| samples.len() > 0);
+        filled.map(|(class, samples)| (class, samples.summary())).collect()
     }
 }
 
+#[inline]
 fn push(samples: &mut Samples, value: Option<Nanos>) {
     if let Some(value) = value {
         samples.push(value.0);

@@ -1,20 +1,30 @@
-//! From [`RunData`] to [`Report`]: each module computes one part; this one puts them together.
+//! From records to [`Report`]: each module accumulates one part; `fold` puts them together.
 
+mod bounds;
+mod by_target;
 mod conservation;
 mod counts;
+mod fold;
 mod gauges;
 mod judge;
 mod latency;
+mod plots;
 mod scaling;
 mod series;
 mod targets;
 mod window;
 
-use crate::input::RunData;
-use crate::model::{Report, Run};
+use std::collections::HashMap;
 
-use self::gauges::replay;
-use self::window::Window;
+use galton_core::record::TraceRow;
+use galton_core::{Nanos, RequestId};
+
+use crate::input::{RunData, RunFacts};
+use crate::model::Report;
+
+use self::bounds::Bounds;
+pub use self::fold::Fold;
+use self::gauges::{EventKind, Load, in_order};
 
 /// Version of the schema of `result.json`.
 const SCHEMA_VERSION: u32 = 1;
@@ -22,39 +32,42 @@ const SCHEMA_VERSION: u32 = 1;
 impl Report {
     /// Computes everything; a few seconds per million requests on one core, in a release build.
     pub fn compute(data: &RunData) -> Self {
-        let window = Window::of(data);
-        let samples = latency::Latencies::collect(data, window);
-        let replayed = replay(data, window);
-        let latency = samples.summaries();
-        let conservation = conservation::check(data);
-        let counts = counts::count(data, window);
-        let no_attempt_by_outcome = counts::no_attempt(data, window);
-        let validity = judge::judge(data, window, &samples, &conservation);
-        Self {
-            schema_version: SCHEMA_VERSION,
-            kind: data.meta.kind,
-            run: run(data),
-            scenario: data.scenario.to_value(),
-            validity,
-            rates: counts::rates(data, window, &counts),
-            counts,
-            conservation,
-            retries: counts::retries(data, window),
-            no_attempt: no_attempt_by_outcome.values().sum(),
-            no_attempt_by_outcome,
-            latency_by_outcome: samples.by_outcome(),
-            latency,
-            gauges: replayed.gauges(),
-            free_targets_at_reject: replayed.free_at_refusal(),
-            scaling: scaling::summarise(data, &replayed),
-            targets: targets::table(data, window, &replayed),
-            series: series::series(data, window, &replayed),
-            plots: series::plots(data, window, &samples, &replayed),
-            summary: crate::sentence::of(&data.scenario),
-        }
+        let bounds = Bounds::of(data);
+        let mut fold = Fold::within(&data.scenario, bounds, data.decisions.is_some());
+        replay(data, &bounds, &mut fold);
+        let mut rows: Vec<&TraceRow> = data.trace.iter().collect();
+        rows.sort_by_key(|row| (row.t_end.unwrap_or(Nanos::MAX), row.seq));
+        rows.into_iter().for_each(|row| fold.ended(row));
+        let evidence = judge::evidence(data, bounds.window, &fold);
+        let facts = RunFacts::of(data);
+        fold.report(&facts, bounds.window, evidence)
     }
 }
 
-fn run(data: &RunData) -> Run {
-    Run { meta: data.meta.clone(), seed: data.scenario.simulation.seed, users: data.generator.users }
+/// What a replay needs to know of a request.
+#[derive(Clone, Copy, Debug, Default)]
+struct Asked {
+    load: Load,
+    measured: bool,
+}
+
+/// Decisions and changes of the fleet, in order of time.
+fn replay(data: &RunData, bounds: &Bounds, fold: &mut Fold) {
+    let unit = data.scenario.targets.cpu_unit.0.max(1) as f64;
+    let asked = |row: &TraceRow| {
+        let spent = row.cpu_used.map_or(0.0, |used| used.0 as f64 / unit);
+        let load = Load { demanded: row.cpu_demand, spent };
+        (row.request(), Asked { load, measured: bounds.window.measures(row) })
+    };
+    let requests: HashMap<RequestId, Asked> = data.trace.iter().map(asked).collect();
+    let decisions = data.decisions.as_deref().unwrap_or_default();
+    for event in in_order(data) {
+        if event.kind == EventKind::Fleet {
+            fold.changed(&data.fleet[event.index]);
+            continue;
+        }
+        let decision = &decisions[event.index];
+        let asked = requests.get(&decision.request).copied().unwrap_or_default();
+        fold.replayed(decision, event.kind, asked.load, asked.measured);
+    }
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use galton_core::record::{FleetEvent, FleetWhat};
 use galton_core::{Nanos, TargetId};
 
-use super::gauges::Replayed;
-use crate::input::RunData;
+use super::gauges::Gauging;
+use crate::input::RunFacts;
 use crate::model::{Scaling, ScalingEvent, Starts};
 use crate::stats::Samples;
 
@@ -16,31 +16,31 @@ const TOLERANCE: Nanos = Nanos::from_millis(5);
 const TOLERANCE_SHARE: f64 = 0.01;
 
 /// By how much a start of this delay may be late, in scenario time.
-pub(super) fn tolerance(data: &RunData, delay: Nanos) -> Nanos {
-    let floor = Nanos((TOLERANCE.0 as f64 * data.meta.time_scale) as u64);
+pub(super) fn tolerance(facts: &RunFacts, delay: Nanos) -> Nanos {
+    let floor = Nanos((TOLERANCE.0 as f64 * facts.meta.time_scale) as u64);
     floor.max(Nanos((delay.0 as f64 * TOLERANCE_SHARE) as u64))
 }
 
 /// Everything from the fleet's log.
-pub(super) fn summarise(data: &RunData, replayed: &Replayed) -> Scaling {
-    let count = |what| data.fleet.iter().filter(|e| e.what == what).count() as u64;
-    let most = replayed.at_fleet_events.iter().map(|at| at.ready).max();
-    let events = events(data, replayed);
+pub(super) fn summarise(facts: &RunFacts, fleet: &[FleetEvent], gauging: &Gauging) -> Scaling {
+    let count = |what| fleet.iter().filter(|e| e.what == what).count() as u64;
+    let most = gauging.at_fleet_events.iter().map(|at| at.ready).max();
+    let events = events(fleet, gauging);
     Scaling {
         ups: count(FleetWhat::Starting),
         downs: count(FleetWhat::Cordoned),
-        peak: most.unwrap_or_default().max(replayed.fleet.ready_count()),
+        peak: most.unwrap_or_default().max(gauging.fleet.ready_count()),
         joined: count(FleetWhat::Joined),
         ups_refused: count(FleetWhat::UpRefused),
         downs_refused: count(FleetWhat::DownRefused),
         deaths: count(FleetWhat::Died) + count(FleetWhat::StartFailed),
         restarts: count(FleetWhat::Restarting),
-        starts: starts(data, &events),
+        starts: starts(facts, &events),
         events,
     }
 }
 
-fn events(data: &RunData, replayed: &Replayed) -> Vec<ScalingEvent> {
+fn events(fleet: &[FleetEvent], gauging: &Gauging) -> Vec<ScalingEvent> {
     let mut begun: BTreeMap<TargetId, (Nanos, Nanos)> = BTreeMap::new();
     let mut one = |(event, slots): (&FleetEvent, &super::gauges::SlotsAt)| {
         let earlier = event.target.and_then(|id| match event.what {
@@ -62,10 +62,10 @@ fn events(data: &RunData, replayed: &Replayed) -> Vec<ScalingEvent> {
             overrun_ns: event.overrun,
             held: event.held,
             ready: slots.ready,
-            free_slots: Some(slots.free_slots).filter(|_| replayed.recorded()),
+            free_slots: Some(slots.free_slots).filter(|_| gauging.recorded()),
         }
     };
-    data.fleet.iter().zip(&replayed.at_fleet_events).map(&mut one).collect()
+    fleet.iter().zip(&gauging.at_fleet_events).map(&mut one).collect()
 }
 
 /// The rule behind a decision, in a few words.
@@ -90,14 +90,14 @@ fn why(event: &FleetEvent) -> &'static str {
     }
 }
 
-fn starts(data: &RunData, events: &[ScalingEvent]) -> Starts {
+fn starts(facts: &RunFacts, events: &[ScalingEvent]) -> Starts {
     let (mut took, mut configured) = (Samples::default(), Samples::default());
     let (mut overrun, mut worst) = (0, Nanos::ZERO);
     for event in events.iter().filter(|e| e.what == FleetWhat::Ready) {
         if let Some(time) = event.took_ns {
             took.push(time.0);
             configured.push(event.delay_ns.0);
-            overrun += u64::from(event.overrun_ns > tolerance(data, event.delay_ns));
+            overrun += u64::from(event.overrun_ns > tolerance(facts, event.delay_ns));
             worst = worst.max(event.overrun_ns);
         }
     }

@@ -1,6 +1,7 @@
 //! Statistics of what was recorded: quantiles of samples with their confidence, and distributions weighted by time or by
 //! the number of decisions.
 
+mod batches;
 mod binomial;
 mod effective;
 mod sample;
@@ -9,7 +10,7 @@ mod weighted;
 pub use sample::{Quantile, Summary, needed};
 pub use weighted::{GaugeQuantile, GaugeSummary};
 
-pub(crate) use sample::{Samples, exact_quantile};
+pub(crate) use sample::Samples;
 pub(crate) use weighted::{Weighted, plain_option};
 
 /// The quantiles of every table.

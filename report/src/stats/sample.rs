@@ -1,16 +1,38 @@
-//! A sample of durations in order of time: exact quantiles with confidence intervals, mean, spread.
+//! A sample of durations in order of time: quantiles with confidence intervals, mean, spread.
+//!
+//! While it is small every value is kept and quantiles are exact. A long one goes into a histogram with so many
+//! significant digits, and its correlation over time is told by batches: then memory no longer grows.
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use super::batches::Batches;
 use super::binomial::{ALPHA, ranks};
 use super::{QUANTILES, effective};
 
+/// Values kept of a sample that a report is about: 2 MB.
+const MOST: usize = 1 << 18;
+/// Values kept of one of many samples.
+const MOST_OF_MANY: usize = 1 << 12;
+
 /// Durations in order of time, in nanoseconds. Some may be censored: then the value is what was waited, at least.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Samples {
+    most: usize,
+    digits: u8,
     values: Vec<u64>,
+    long: Option<Box<Long>>,
     censored: u64,
+}
+
+/// A sample of which not every value is kept.
+#[derive(Clone, Debug)]
+struct Long {
+    histogram: Histogram<u64>,
+    /// The smallest and the largest value, exactly.
+    ends: (u64, u64),
+    sum: u128,
+    batches: Batches,
 }
 
 /// Figures of one sample. Durations are nanoseconds.
@@ -55,79 +77,216 @@ pub struct Quantile {
 
 // === impl Samples ===
 
+impl Default for Samples {
+    /// A sample that a report is about: three significant digits when it is long.
+    fn default() -> Self {
+        Self::keeping(MOST, 3)
+    }
+}
+
 impl Samples {
+    /// One of many samples, which have to be small: two significant digits when it is long.
+    pub(crate) fn of_many() -> Self {
+        Self::keeping(MOST_OF_MANY, 2)
+    }
+
+    fn keeping(most: usize, digits: u8) -> Self {
+        Self { most, digits, values: Vec::new(), long: None, censored: 0 }
+    }
+
+    #[inline]
     pub(crate) fn push(&mut self, value: u64) {
-        self.values.push(value);
+        match &mut self.long {
+            Some(long) => long.push(value),
+            None if self.values.len() < self.most => self.values.push(value),
+            None => {
+                let mut long = Long::new(self.digits, &std::mem::take(&mut self.values));
+                long.push(value);
+                self.long = Some(Box::new(long));
+            }
+        }
     }
 
     pub(crate) fn push_censored(&mut self, at_least: u64) {
-        self.values.push(at_least);
+        self.push(at_least);
         self.censored += 1;
     }
 
-    pub(crate) fn values(&self) -> &[u64] {
-        &self.values
+    /// How many values there are.
+    pub(crate) fn len(&self) -> u64 {
+        self.long.as_ref().map_or(self.values.len() as u64, |long| long.histogram.len())
+    }
+
+    /// Every value with how often it is there, ascending; of a long sample, to its digits.
+    pub(crate) fn counts(&self) -> Vec<(u64, u64)> {
+        let recorded = |histogram: &Histogram<u64>| {
+            let recorded = histogram.iter_recorded();
+            recorded.map(|v| (v.value_iterated_to(), v.count_since_last_iteration())).collect()
+        };
+        let each = |sorted: Vec<u64>| sorted.into_iter().map(|value| (value, 1)).collect();
+        self.long.as_ref().map_or_else(|| each(self.sorted()), |long| recorded(&long.histogram))
     }
 
     /// The quantile `q`, however small the sample is; none: no values.
     pub(crate) fn quantile_of(&self, q: f64) -> Option<u64> {
-        let mut sorted = self.values.clone();
-        sorted.sort_unstable();
-        exact_quantile(&sorted, q)
+        self.quantiles_of(&[q])[0]
+    }
+
+    /// Several, with the sample sorted once.
+    pub(crate) fn quantiles_of(&self, qs: &[f64]) -> Vec<Option<u64>> {
+        let by_rank = self.by_rank();
+        qs.iter().map(|q| by_rank.quantile(*q)).collect()
     }
 
     /// All figures.
     pub(crate) fn summary(&self) -> Summary {
-        let values = &self.values;
-        let n = values.len();
-        let mut sorted = values.clone();
-        sorted.sort_unstable();
-        let (mean, std) = moments(values);
-        let quantile = |q| self.quantile(&sorted, q);
+        let by_rank = self.by_rank();
+        let (mean, std) = match &self.long {
+            None => moments(&self.values),
+            Some(long) => (Some(long.mean()), Some(long.histogram.stdev().round() as u64)),
+        };
+        let quantile = |q| self.quantile(&by_rank, q);
         Summary {
-            n: n as u64,
-            n_eff: effective::size(n, |i| values[i] as f64).floor() as u64,
+            n: self.len(),
+            n_eff: self.worth_of_mean().floor() as u64,
             censored: self.censored,
-            min: sorted.first().copied(),
+            min: by_rank.at(1),
             mean,
             std,
             quantiles: QUANTILES.into_iter().map(quantile).collect(),
         }
     }
 
-    fn quantile(&self, sorted: &[u64], q: f64) -> Quantile {
-        let n = sorted.len();
-        let needs_n = Some(needed(q)).filter(|needed| (n as u64) < *needed);
-        let value = exact_quantile(sorted, q).filter(|_| needs_n.is_none());
-        let (lo, hi) = value.map_or((None, None), |value| self.interval(sorted, q, value));
-        let first_censored = n as u64 - self.censored;
-        let censored = value.is_some() && rank(n, q) as u64 > first_censored;
+    fn quantile(&self, by_rank: &ByRank<'_>, q: f64) -> Quantile {
+        let n = self.len();
+        let needs_n = Some(needed(q)).filter(|needed| n < *needed);
+        let value = by_rank.quantile(q).filter(|_| needs_n.is_none());
+        let (lo, hi) = value.map_or((None, None), |value| self.interval(by_rank, q, value));
+        let first_censored = n - self.censored;
+        let censored = value.is_some() && rank(n, q) > first_censored;
         Quantile { q, value, lo, hi, needs_n, censored }
     }
 
     /// The interval from as many independent values as the indicator "at most the quantile" is worth.
-    fn interval(&self, sorted: &[u64], q: f64, value: u64) -> (Option<u64>, Option<u64>) {
+    fn interval(&self, by_rank: &ByRank<'_>, q: f64, value: u64) -> (Option<u64>, Option<u64>) {
         if q >= 1.0 {
             return (None, None);
         }
-        let n = sorted.len();
-        let worth = effective::size(n, |i| f64::from(self.values[i] <= value)).floor();
+        let n = self.len();
+        let worth = self.worth_of_indicator(value).floor();
         let at = |rank: u64| {
-            let scaled = (rank as f64 / worth * n as f64).ceil() as usize;
-            sorted[scaled.clamp(1, n) - 1]
+            let scaled = (rank as f64 / worth * n as f64).ceil() as u64;
+            by_rank.at(scaled.clamp(1, n)).unwrap_or(value)
         };
         let (below, above) = ranks(worth as u64, q);
         // With few independent values the rounding of ranks may pass the quantile itself; the interval holds it.
         (below.map(|r| at(r).min(value)), above.map(|r| at(r).max(value)))
     }
 
+    fn worth_of_mean(&self) -> f64 {
+        match &self.long {
+            None => effective::size(self.values.len(), |i| self.values[i] as f64),
+            Some(long) => long.batches.worth_of_mean(long.histogram.stdev().powi(2)),
+        }
+    }
+
+    fn worth_of_indicator(&self, value: u64) -> f64 {
+        match &self.long {
+            None => effective::size(self.values.len(), |i| f64::from(self.values[i] <= value)),
+            // One of many: what the mean is worth has to do.
+            Some(long) => long.batches.worth_of_indicator(value).unwrap_or_else(|| self.worth_of_mean()),
+        }
+    }
+
+    fn sorted(&self) -> Vec<u64> {
+        let mut sorted = self.values.clone();
+        sorted.sort_unstable();
+        sorted
+    }
+
+    fn by_rank(&self) -> ByRank<'_> {
+        self.long.as_ref().map_or_else(|| ByRank::Exact(self.sorted()), |long| ByRank::Long(long))
+    }
+
     /// The mergeable form: nanoseconds with three significant digits.
     pub(crate) fn histogram(&self) -> Histogram<u64> {
-        let mut histogram = Histogram::new(3).expect("three significant digits are allowed");
-        for value in &self.values {
-            histogram.record(*value).expect("a histogram that resizes itself takes every value");
+        if let Some(long) = &self.long {
+            return long.histogram.clone();
         }
+        let mut histogram = new_histogram(3);
+        self.values.iter().for_each(|value| record(&mut histogram, *value));
         histogram
+    }
+}
+
+fn new_histogram(digits: u8) -> Histogram<u64> {
+    Histogram::new(digits).expect("one to five significant digits are allowed")
+}
+
+#[inline]
+fn record(histogram: &mut Histogram<u64>, value: u64) {
+    histogram.record(value).expect("a histogram that resizes itself takes every value");
+}
+
+// === impl Long ===
+
+impl Long {
+    fn new(digits: u8, values: &[u64]) -> Self {
+        let mut long = Self {
+            histogram: new_histogram(digits),
+            ends: (u64::MAX, 0),
+            sum: 0,
+            batches: Batches::new(values.len(), digits > 2),
+        };
+        values.iter().for_each(|value| long.push(*value));
+        long
+    }
+
+    #[inline]
+    fn push(&mut self, value: u64) {
+        record(&mut self.histogram, value);
+        self.ends = (self.ends.0.min(value), self.ends.1.max(value));
+        self.sum += u128::from(value);
+        self.batches.push(value);
+    }
+
+    fn mean(&self) -> u64 {
+        let n = u128::from(self.histogram.len().max(1));
+        ((self.sum + n / 2) / n) as u64
+    }
+}
+
+/// The values in order.
+enum ByRank<'a> {
+    Exact(Vec<u64>),
+    Long(&'a Long),
+}
+
+impl ByRank<'_> {
+    fn len(&self) -> u64 {
+        match self {
+            Self::Exact(sorted) => sorted.len() as u64,
+            Self::Long(long) => long.histogram.len(),
+        }
+    }
+
+    /// The value of this rank, from 1.
+    fn at(&self, rank: u64) -> Option<u64> {
+        match self {
+            Self::Exact(sorted) => sorted.get(rank.checked_sub(1)? as usize).copied(),
+            Self::Long(long) if rank == 1 => Some(long.ends.0),
+            Self::Long(long) if rank == long.histogram.len() => Some(long.ends.1),
+            Self::Long(Long { histogram, ends, .. }) => {
+                // The library rounds the rank up: half a value less reaches the one that is meant.
+                let value = histogram.value_at_quantile((rank as f64 - 0.5) / histogram.len() as f64);
+                Some(value.clamp(ends.0, ends.1))
+            }
+        }
+    }
+
+    /// The smallest value with a cumulative count of at least ⌈q·n⌉.
+    fn quantile(&self, q: f64) -> Option<u64> {
+        if self.len() == 0 { None } else { self.at(rank(self.len(), q)) }
     }
 }
 
@@ -136,15 +295,10 @@ pub fn needed(q: f64) -> u64 {
     if q >= 1.0 { 1 } else { (ALPHA.ln() / q.ln()).ceil() as u64 }
 }
 
-/// The smallest value with a cumulative count of at least ⌈q·n⌉.
-pub(crate) fn exact_quantile(sorted: &[u64], q: f64) -> Option<u64> {
-    sorted.get(rank(sorted.len(), q).saturating_sub(1)).copied()
-}
-
 /// ⌈q·n⌉, from 1. Exact in millionths: 0.9999 · 10 000 in floating point is above 9 999.
-fn rank(n: usize, q: f64) -> usize {
+fn rank(n: u64, q: f64) -> u64 {
     let millionths = (q * 1e6).round() as u128;
-    ((millionths * n as u128).div_ceil(1_000_000) as usize).max(1)
+    ((millionths * u128::from(n)).div_ceil(1_000_000) as u64).max(1)
 }
 
 /// Mean and standard deviation, rounded.
@@ -166,7 +320,9 @@ mod tests {
     use super::*;
 
     fn samples(values: impl IntoIterator<Item = u64>) -> Samples {
-        Samples { values: values.into_iter().collect(), censored: 0 }
+        let mut samples = Samples::default();
+        values.into_iter().for_each(|value| samples.push(value));
+        samples
     }
 
     fn value(summary: &Summary, q: f64) -> &Quantile {
@@ -181,10 +337,10 @@ mod tests {
         assert_eq!(value(&s, 0.999).value, Some(9_990));
         assert_eq!((value(&s, 0.9999).value, value(&s, 0.9999).needs_n), (None, Some(36_887)));
         assert_eq!((s.min, value(&s, 1.0).value, s.mean), (Some(1), Some(10_000), Some(5_001)));
-        assert_eq!(exact_quantile(&(1..=10_000).collect::<Vec<_>>(), 0.9999), Some(9_999));
+        assert_eq!(samples(1..=10_000).quantile_of(0.9999), Some(9_999));
         let naive = |q: f64| (1..=7).find(|k| *k as f64 >= q * 7.0).unwrap();
         for q in [0.5, 0.8, 0.9, 0.95, 1.0] {
-            assert_eq!(exact_quantile(&[1, 2, 3, 4, 5, 6, 7], q), Some(naive(q)));
+            assert_eq!(samples(1..=7).quantile_of(q), Some(naive(q)));
         }
     }
 
@@ -231,5 +387,35 @@ mod tests {
         let h = s.histogram();
         assert_eq!(h.len(), 3);
         assert!(h.max().abs_diff(1_234_567) <= 1_235);
+    }
+
+    #[test]
+    fn a_long_sample_says_what_a_short_one_does_to_three_digits() {
+        // First-order autoregression, so that there is correlation to be told.
+        let mut rng = KeyedRng::new(3, Purpose::Hold, 5);
+        let mut last = 0.0;
+        let values: Vec<u64> = (0..300_000)
+            .map(|_| {
+                last = 0.8 * last + rng.uniform();
+                (last * 1e6) as u64
+            })
+            .collect();
+        let long = samples(values.iter().copied());
+        assert!(long.long.is_some());
+        let exact = Samples { most: usize::MAX, values, ..Samples::default() }.summary();
+        let long = long.summary();
+        assert_eq!((long.n, long.mean, long.min), (exact.n, exact.mean, exact.min));
+        let close = |a: u64, b: u64, by: f64| a.abs_diff(b) as f64 <= b as f64 * by;
+        assert!(close(long.std.unwrap(), exact.std.unwrap(), 0.001));
+        // Both are estimates with some 25 % of error.
+        assert!(close(long.n_eff, exact.n_eff, 0.6), "{} against {}", long.n_eff, exact.n_eff);
+        for (found, expected) in long.quantiles.iter().zip(&exact.quantiles) {
+            assert!(close(found.value.unwrap(), expected.value.unwrap(), 0.001), "{found:?} against {expected:?}");
+            if let (Some(lo), Some(hi)) = (found.lo, found.hi) {
+                let width = (expected.hi.unwrap() - expected.lo.unwrap()) as f64;
+                assert!(lo <= found.value.unwrap() && found.value.unwrap() <= hi);
+                assert!(((hi - lo) as f64) < 2.5 * width + 2e3, "{found:?} against {expected:?}");
+            }
+        }
     }
 }

@@ -6,17 +6,17 @@ use crate::input::RunData;
 
 /// One step of a replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Event {
-    pub(super) at: Nanos,
-    pub(super) kind: EventKind,
+pub(crate) struct Event {
+    pub(crate) at: Nanos,
+    pub(crate) kind: EventKind,
     /// Of the fleet event, or of the decision.
-    pub(super) index: usize,
+    pub(crate) index: usize,
 }
 
 /// At the same instant the fleet changes first, then slots become free, then decisions are taken: a decision meets what
 /// was there for it. An attempt that ends in the instant of its dispatch ends after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum EventKind {
+pub(crate) enum EventKind {
     Fleet,
     End,
     Decision,
@@ -24,7 +24,7 @@ pub(super) enum EventKind {
 }
 
 /// All steps, in order.
-pub(super) fn in_order(data: &RunData) -> Vec<Event> {
+pub(crate) fn in_order(data: &RunData) -> Vec<Event> {
     let decisions = data.decisions.as_deref().unwrap_or_default();
     let mut events = Vec::with_capacity(data.fleet.len() + 2 * decisions.len());
     for (index, change) in data.fleet.iter().enumerate() {

@@ -1,22 +1,20 @@
 //! The fleet during a replay: which targets there are, what each of them holds, and what is free.
 
-use std::collections::BTreeMap;
-
 use galton_core::record::{FleetEvent, FleetWhat};
 use galton_core::{Nanos, Scenario, TargetId};
 
 use super::sampler::{Area, Position, Sampler};
-use crate::compute::series::Axis;
+use crate::compute::by_target::ByTarget;
 
 /// The gauges of one target, from ready to its end, draining included.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct TargetGauges {
     pub(crate) in_flight: Sampler,
     pub(crate) cpu: Sampler,
     /// As `cpu`, from what was really spent instead of demanded.
     pub(crate) cpu_measured: Sampler,
-    /// Over the run, for the targets that are drawn.
-    pub(crate) cpu_over_time: Option<Area>,
+    /// `cpu` over the run.
+    pub(crate) cpu_over_time: Area,
     ready: bool,
     serving: bool,
     held: u32,
@@ -29,11 +27,13 @@ pub(crate) struct TargetGauges {
 struct Units(i64);
 
 impl Units {
+    #[inline]
     fn add(&mut self, by: i32, units: f64) {
-        self.0 += i64::from(by) * (units * 1e6).round() as i64;
+        self.0 += i64::from(by) * (units * 1e6 + 0.5) as i64;
     }
 
     /// As a share of `capacity` units.
+    #[inline]
     fn share(self, capacity: f64) -> f64 {
         self.0 as f64 / 1e6 / capacity
     }
@@ -41,11 +41,11 @@ impl Units {
 
 /// What one request takes of a target.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Load {
+pub(crate) struct Load {
     /// CPU demanded, in units.
-    pub(super) demanded: f64,
+    pub(crate) demanded: f64,
     /// CPU really spent, in units.
-    pub(super) spent: f64,
+    pub(crate) spent: f64,
 }
 
 /// The whole fleet.
@@ -53,7 +53,8 @@ pub(super) struct Load {
 pub(crate) struct FleetState {
     limit: u32,
     capacity: f64,
-    pub(crate) targets: BTreeMap<TargetId, TargetGauges>,
+    bucket: Nanos,
+    pub(crate) targets: ByTarget<TargetGauges>,
     pub(crate) in_flight: Sampler,
     pub(crate) ready: Sampler,
     pub(crate) free_slots: Sampler,
@@ -75,6 +76,20 @@ pub(crate) struct Areas {
 // === impl TargetGauges ===
 
 impl TargetGauges {
+    fn new(bucket: Nanos) -> Self {
+        Self {
+            in_flight: Sampler::default(),
+            cpu: Sampler::default(),
+            cpu_measured: Sampler::default(),
+            cpu_over_time: Area::new(bucket),
+            ready: false,
+            serving: false,
+            held: 0,
+            demanded: Units::default(),
+            spent: Units::default(),
+        }
+    }
+
     fn gauges(&mut self) -> [&mut Sampler; 3] {
         [&mut self.in_flight, &mut self.cpu, &mut self.cpu_measured]
     }
@@ -83,13 +98,13 @@ impl TargetGauges {
 // === impl FleetState ===
 
 impl FleetState {
-    pub(super) fn new(scenario: &Scenario, here: Position, axis: Axis, drawn: &[TargetId]) -> Self {
-        let area = || Area::new(axis.bucket, axis.buckets);
-        let with_area = |id: &TargetId| (*id, TargetGauges { cpu_over_time: Some(area()), ..TargetGauges::default() });
+    pub(super) fn new(scenario: &Scenario, here: Position, bucket: Nanos) -> Self {
+        let area = || Area::new(bucket);
         let mut all = Self {
             limit: scenario.targets.max_concurrency,
             capacity: scenario.targets.cpu_capacity,
-            targets: drawn.iter().map(with_area).collect(),
+            bucket,
+            targets: ByTarget::default(),
             in_flight: Sampler::default(),
             ready: Sampler::default(),
             free_slots: Sampler::default(),
@@ -122,7 +137,7 @@ impl FleetState {
 
     /// Ready targets with a free slot. A target that has just refused was full, whatever the hosts have seen of it so far.
     pub(super) fn free_targets(&self, but: Option<TargetId>) -> u32 {
-        let counted = |id| self.targets.get(&id).is_some_and(|t| t.ready && t.held < self.limit);
+        let counted = |id| self.targets.get(id).is_some_and(|t| t.ready && t.held < self.limit);
         self.free_targets - u32::from(but.is_some_and(counted))
     }
 
@@ -135,7 +150,8 @@ impl FleetState {
             FleetWhat::Died | FleetWhat::GivenUp | FleetWhat::StartFailed | FleetWhat::Stopped => (false, false),
             _ => return,
         };
-        let target = self.targets.entry(id).or_default();
+        let bucket = self.bucket;
+        let target = self.targets.of(id, || TargetGauges::new(bucket));
         if target.ready != ready {
             // Leaves the sums with the old state, and comes back with the new one.
             let free = u64::from(self.limit.saturating_sub(target.held));
@@ -155,23 +171,26 @@ impl FleetState {
                 if serving { gauge.begin(here) } else { gauge.end(here) }
             }
         }
+        self.ready.set(here, self.ready_count as usize);
+        self.areas.ready.set(at, f64::from(self.ready_count));
         self.publish(here, at);
     }
 
     /// An attempt begins (+1) or ends (−1) to be held by a target.
+    #[inline]
     pub(super) fn hold(&mut self, here: Position, at: Nanos, id: TargetId, by: i32, load: Load) {
-        let (limit, capacity) = (self.limit, self.capacity);
-        let target = self.targets.entry(id).or_default();
+        let (limit, capacity, bucket) = (self.limit, self.capacity, self.bucket);
+        let target = self.targets.of(id, || TargetGauges::new(bucket));
         let free_before = limit.saturating_sub(target.held);
         target.held = target.held.saturating_add_signed(by);
         target.demanded.add(by, load.demanded);
-        target.spent.add(by, load.spent);
-        let thousandths = |units: Units| (units.share(capacity) * super::CPU_SCALE).round() as usize;
         target.in_flight.set(here, target.held as usize);
-        target.cpu.set(here, thousandths(target.demanded));
-        target.cpu_measured.set(here, thousandths(target.spent));
-        if let Some(area) = &mut target.cpu_over_time {
-            area.set(at, target.demanded.share(capacity));
+        let demanded = target.demanded.share(capacity);
+        target.cpu.set(here, thousandths(demanded));
+        target.cpu_over_time.set(at, demanded);
+        if load.spent > 0.0 {
+            target.spent.add(by, load.spent);
+            target.cpu_measured.set(here, thousandths(target.spent.share(capacity)));
         }
         if target.ready {
             let free = limit.saturating_sub(target.held);
@@ -184,22 +203,29 @@ impl FleetState {
 
     /// The run is over: settles every gauge.
     pub(super) fn finish(&mut self, here: Position, at: Nanos) {
-        self.publish(here, at);
+        for gauge in [&mut self.in_flight, &mut self.ready, &mut self.free_slots] {
+            gauge.end(here);
+        }
+        for area in [&mut self.areas.in_flight, &mut self.areas.ready, &mut self.areas.free_slots] {
+            area.finish(at);
+        }
         for target in self.targets.values_mut() {
             target.gauges().into_iter().for_each(|gauge| gauge.end(here));
-            if let Some(area) = &mut target.cpu_over_time {
-                area.set(at, 0.0);
-            }
+            target.cpu_over_time.finish(at);
         }
     }
 
+    #[inline]
     fn publish(&mut self, here: Position, at: Nanos) {
         let held = self.held.max(0);
         self.in_flight.set(here, held as usize);
-        self.ready.set(here, self.ready_count as usize);
         self.free_slots.set(here, self.free as usize);
         self.areas.in_flight.set(at, held as f64);
-        self.areas.ready.set(at, f64::from(self.ready_count));
         self.areas.free_slots.set(at, self.free as f64);
     }
+}
+
+#[inline]
+fn thousandths(share: f64) -> usize {
+    (share * super::CPU_SCALE + 0.5) as usize
 }

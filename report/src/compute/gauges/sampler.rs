@@ -33,11 +33,15 @@ impl Sampler {
     }
 
     /// The gauge changes; while it does not exist, it is only remembered.
+    #[inline]
     pub(super) fn set(&mut self, here: Position, value: usize) {
-        self.settle(here);
-        self.value = value;
+        if self.value != value {
+            self.settle(here);
+            self.value = value;
+        }
     }
 
+    #[inline]
     fn settle(&mut self, here: Position) {
         if let Some(since) = &mut self.since {
             self.by_decision.add(self.value, here.samples - since.samples);
@@ -47,33 +51,50 @@ impl Sampler {
     }
 }
 
-/// The integral of one gauge over buckets that begin at 0.
+/// The integral of one gauge over buckets that begin at 0: as many as time has passed.
 #[derive(Clone, Debug)]
 pub(crate) struct Area {
     bucket: u64,
+    /// Of the buckets that are over.
     sums: Vec<f64>,
+    /// Of the bucket at hand.
+    sum: f64,
+    /// Its end.
+    ends: u64,
     value: f64,
     since: u64,
 }
 
 impl Area {
-    pub(super) fn new(bucket: Nanos, buckets: usize) -> Self {
-        Self { bucket: bucket.0.max(1), sums: vec![0.0; buckets], value: 0.0, since: 0 }
+    pub(super) fn new(bucket: Nanos) -> Self {
+        let bucket = bucket.0.max(1);
+        Self { bucket, sums: Vec::new(), sum: 0.0, ends: bucket, value: 0.0, since: 0 }
     }
 
-    /// The gauge changes. What lies after the last bucket is dropped.
+    /// The gauge changes.
+    #[inline]
     pub(super) fn set(&mut self, at: Nanos, value: f64) {
-        while self.since < at.0 {
-            let index = (self.since / self.bucket) as usize;
-            let Some(sum) = self.sums.get_mut(index) else {
-                self.since = at.0;
-                break;
-            };
-            let until = at.0.min((index as u64 + 1) * self.bucket);
-            *sum += self.value * (until - self.since) as f64;
-            self.since = until;
+        if self.value == value {
+            return;
         }
+        self.settle(at.0);
         self.value = value;
+    }
+
+    /// The run is over: whole buckets up to `at`.
+    pub(super) fn finish(&mut self, at: Nanos) {
+        self.settle(at.0.next_multiple_of(self.bucket));
+    }
+
+    #[inline]
+    fn settle(&mut self, at: u64) {
+        while self.ends <= at {
+            self.sums.push(self.sum + self.value * (self.ends - self.since) as f64);
+            (self.sum, self.since) = (0.0, self.ends);
+            self.ends += self.bucket;
+        }
+        self.sum += self.value * (at.max(self.since) - self.since) as f64;
+        self.since = at.max(self.since);
     }
 
     /// The mean within each bucket.
@@ -102,10 +123,11 @@ mod tests {
 
     #[test]
     fn an_area_is_spread_over_its_buckets() {
-        let mut area = Area::new(Nanos(10), 3);
+        let mut area = Area::new(Nanos(10));
         area.set(Nanos(5), 2.0);
         area.set(Nanos(21), 0.0);
-        area.set(Nanos(99), 1.0);
-        assert_eq!(area.means().collect::<Vec<_>>(), [1.0, 2.0, 0.2]);
+        area.set(Nanos(25), 0.0);
+        area.finish(Nanos(38));
+        assert_eq!(area.means().collect::<Vec<_>>(), [1.0, 2.0, 0.2, 0.0]);
     }
 }
