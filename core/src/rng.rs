@@ -44,6 +44,8 @@ pub enum Purpose {
     Key = 13,
     /// What a machine adds to a simulated request, by request; one draw per attempt and hop.
     Machine = 14,
+    /// Blocks of a bootstrap, by replicate and series.
+    Bootstrap = 15,
 }
 
 /// The generator for one keyed draw.

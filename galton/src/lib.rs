@@ -5,6 +5,7 @@ mod check;
 mod cluster;
 mod counters;
 mod machine;
+mod plan;
 mod run;
 mod run_dir;
 mod samples;
@@ -12,6 +13,7 @@ mod scenario_args;
 mod scrape;
 mod up;
 
+use std::fmt::{self, Display};
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
@@ -38,6 +40,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Print the JSON Schema of scenario files
     Schema,
+    /// Print what a scenario will ask: a summary, or every request as CSV
+    Plan(plan::Args),
     /// Send load, open or closed loop (also a binary of its own: `loadgen`)
     Loadgen(Box<galton_loadgen::Args>),
     /// Role: one load-balancer host
@@ -55,6 +59,7 @@ pub fn main() -> ExitCode {
         Command::Up(args) => up::run(args),
         Command::Check(args) => check::check(&args),
         Command::Schema => check::schema(),
+        Command::Plan(args) => plan::run(&args),
         Command::Loadgen(args) => galton_loadgen::run(*args),
         Command::Proxy(args) => galton_proxy::run(args),
         Command::Target(args) => galton_targets::run(args),
@@ -71,8 +76,31 @@ fn colour() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// 2 where the scenario is at fault, 1 for everything else.
+/// 2 where the scenario or the usage is at fault, 1 for everything else.
 fn exit_code(error: &anyhow::Error) -> ExitCode {
-    let configuration = error.chain().any(|cause| cause.is::<galton_runtime::scenario_file::ScenarioFileError>());
-    ExitCode::from(if configuration { USAGE } else { 1 })
+    let usage = |cause: &(dyn std::error::Error + 'static)| {
+        cause.is::<galton_runtime::scenario_file::ScenarioFileError>() || cause.is::<Usage>()
+    };
+    ExitCode::from(if error.chain().any(usage) { USAGE } else { 1 })
 }
+
+/// What was asked for cannot be done, whatever the machine: exit code 2.
+#[derive(Debug)]
+struct Usage(String);
+
+// === impl Usage ===
+
+impl Usage {
+    /// As an error to be returned.
+    fn new(why: impl Display) -> anyhow::Error {
+        Self(why.to_string()).into()
+    }
+}
+
+impl Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}

@@ -15,7 +15,7 @@ mod validity;
 mod write;
 
 pub use compute::Fold;
-pub use csv::{ReadError, decisions, fleet, trace};
+pub use csv::{ReadError, decisions, fleet, plan, trace};
 pub use galton_core::users::UserEnds;
 pub use generator::{Books, Pace, SelfEvidence, broken_equations, judge_generator, send_lag_limit};
 pub use input::{Generator, HostInfo, Kind, RunData, RunFacts, RunMeta};

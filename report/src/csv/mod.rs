@@ -5,6 +5,7 @@
 
 pub mod decisions;
 pub mod fleet;
+pub mod plan;
 pub mod trace;
 
 use std::fmt::Display;
