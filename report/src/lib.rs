@@ -2,6 +2,7 @@
 //!
 //! Pure: no clock, no environment, no files. Writers return strings or write to an [`std::io::Write`].
 
+pub mod compare;
 mod compute;
 mod csv;
 mod generator;

@@ -1,0 +1,209 @@
+//! A comparison as text: at most 100 columns, a unit on every number, colour only when asked.
+
+use galton_core::Nanos;
+
+use super::bootstrap::Interval;
+use super::verdict::{Figure, MetricComparison, Sameness};
+use super::{About, Agreement, Comparison, Unit};
+use crate::input::Kind;
+use crate::stats::quantile_name;
+use crate::units::{NOT_AVAILABLE, count, digits, percent, time};
+
+/// Keys of a scenario that are listed; the JSON holds the others.
+const MOST_KEYS: usize = 12;
+
+pub(super) fn write(comparison: &Comparison, color: bool) -> String {
+    let mut lines = head(comparison);
+    lines.push(String::new());
+    lines.push(row(["", "A", "B", "B − A", "margin", "verdict"]));
+    lines.extend(comparison.metrics.iter().map(|metric| metric_line(metric, color)));
+    if !comparison.unavailable.is_empty() {
+        let names: Vec<&str> = comparison.unavailable.iter().map(|metric| metric.title()).collect();
+        lines.push(format!("not known of both: {}", names.join(", ")));
+    }
+    lines.push(String::new());
+    lines.extend(response(comparison));
+    lines.extend(retries(comparison));
+    lines.push(conclusion(comparison, color));
+    lines.into_iter().map(|line| line.trim_end().to_owned() + "\n").collect()
+}
+
+fn head(comparison: &Comparison) -> Vec<String> {
+    let mut lines = vec![about("A", &comparison.a), about("B", &comparison.b)];
+    if let Some(pairing) = &comparison.paired {
+        let share = |agreement: Agreement| agreement.share().map_or(NOT_AVAILABLE.to_owned(), percent);
+        lines.push(format!(
+            "paired by {}: {} requests in both, {} in one only",
+            pairing.by,
+            count(pairing.in_both),
+            count(pairing.in_one)
+        ));
+        lines.push(format!(
+            "  {} went to the same target, {} ended alike, {} had as many attempts",
+            share(pairing.same_target),
+            share(pairing.same_outcome),
+            share(pairing.same_retries)
+        ));
+    }
+    for one in comparison.differs_in.iter().take(MOST_KEYS) {
+        lines.push(format!("differs in {}: {} | {}", one.key, one.a, one.b));
+    }
+    if let Some(more) = comparison.differs_in.len().checked_sub(MOST_KEYS).filter(|more| *more > 0) {
+        lines.push(format!("differs in {more} more keys"));
+    }
+    lines.extend(comparison.notes.iter().map(|note| format!("note: {note}")));
+    lines
+}
+
+fn about(letter: &str, about: &About) -> String {
+    let kind = match about.kind {
+        Some(Kind::Live) => "live",
+        Some(Kind::Simulated) => "simulated",
+        None => "foreign",
+    };
+    let verdict = about.verdict.as_ref().map_or(String::new(), |verdict| format!(", {verdict}"));
+    let scale =
+        if about.time_scale == 1.0 { String::new() } else { format!(", time scale {}", digits(about.time_scale)) };
+    format!("{letter}  {}  ({kind}{verdict}{scale}, {} requests)", about.name, count(about.requests))
+}
+
+fn row([name, a, b, difference, margin, verdict]: [&str; 6]) -> String {
+    format!("{name:<14}{a:>20}{b:>20}{difference:>23}{margin:>12}  {verdict}")
+}
+
+fn metric_line(metric: &MetricComparison, color: bool) -> String {
+    let show =
+        |figure: Option<Figure>, sign| figure.map_or(String::new(), |figure| figure_text(metric.unit, figure, sign));
+    let signed = metric.a.is_some();
+    row([
+        metric.metric.title(),
+        &show(metric.a, false),
+        &show(metric.b, false),
+        &show(Some(metric.difference), signed),
+        &format!("±{}", one(metric.unit, metric.margin)),
+        &paint(metric.verdict, metric.verdict.to_string(), color),
+    ])
+}
+
+/// `646 [594, 746] ms`.
+fn figure_text(unit: Unit, figure: Figure, sign: bool) -> String {
+    let ends = figure.interval.map_or([figure.value; 2], |interval| [interval.lo, interval.hi]);
+    let largest = ends.into_iter().fold(figure.value.abs(), |most, end| most.max(end.abs()));
+    let (scale, name) = scale(unit, largest);
+    let number = |value: f64| {
+        let text = digits(value.abs() / scale);
+        let negative = value < 0.0 && text.chars().any(|c| ('1'..='9').contains(&c));
+        let mark = if negative {
+            "−"
+        } else if sign && value > 0.0 {
+            "+"
+        } else {
+            ""
+        };
+        format!("{mark}{text}")
+    };
+    let interval =
+        figure.interval.map_or(String::new(), |Interval { lo, hi }| format!(" [{}, {}]", number(lo), number(hi)));
+    format!("{}{}{interval}{name}", if figure.censored { "≥ " } else { "" }, number(figure.value))
+}
+
+fn one(unit: Unit, value: f64) -> String {
+    let (scale, name) = scale(unit, value);
+    format!("{}{name}", digits(value / scale))
+}
+
+/// By what to divide numbers of this size, and the name of their unit; counts have theirs in the metric's name.
+fn scale(unit: Unit, largest: f64) -> (f64, &'static str) {
+    match unit {
+        Unit::Fraction => (0.01, " %"),
+        Unit::PerSec => (1.0, "/s"),
+        Unit::Count => (1.0, ""),
+        Unit::Ns if largest >= 1e9 => (1e9, " s"),
+        Unit::Ns if largest >= 1e6 || largest == 0.0 => (1e6, " ms"),
+        Unit::Ns if largest >= 1e3 => (1e3, " µs"),
+        Unit::Ns => (1.0, " ns"),
+    }
+}
+
+fn response(comparison: &Comparison) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(distance) = &comparison.response_distance {
+        lines.push(format!(
+            "response times: Kolmogorov-Smirnov distance {:.4}, by chance up to {:.4} (p = {:.3})",
+            distance.ks, distance.critical, distance.p
+        ));
+    }
+    let shown = comparison.response_quantiles.iter().filter(|pair| pair.a.or(pair.b).is_some());
+    let mut table = ["quantile", "A", "B"].map(str::to_owned);
+    for pair in shown {
+        let cell = |value: Option<u64>| value.map_or(NOT_AVAILABLE.to_owned(), |ns| time(Nanos(ns)));
+        for (line, cell) in table.iter_mut().zip([quantile_name(pair.q), cell(pair.a), cell(pair.b)]) {
+            line.push_str(&format!("{:padding$}{cell}", "", padding = column(line, cell.chars().count())));
+        }
+    }
+    lines.extend(table);
+    lines.push(String::new());
+    lines
+}
+
+/// Spaces before the next cell of a table that grows to the right: columns of nine after a first one of eight.
+fn column(line: &str, cell: usize) -> usize {
+    const FIRST: usize = 8;
+    const WIDTH: usize = 9;
+    let used = line.chars().count();
+    let columns = used.saturating_sub(FIRST).div_ceil(WIDTH) + 1;
+    (FIRST + columns * WIDTH).saturating_sub(used + cell).max(1)
+}
+
+fn retries(comparison: &Comparison) -> Vec<String> {
+    if comparison.retries.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = vec![format!("{:<14}{:>20}{:>20}", "retries", "A", "B")];
+    for row in &comparison.retries {
+        let name = row.retries.map_or("no attempt".to_owned(), |n| n.to_string());
+        let cell = |n, share| format!("{} ({})", count(n), percent(share));
+        lines.push(format!("{name:<14}{:>20}{:>20}", cell(row.a, row.share_a), cell(row.b, row.share_b)));
+    }
+    lines.push(String::new());
+    lines
+}
+
+fn conclusion(comparison: &Comparison, color: bool) -> String {
+    let of = |verdict| {
+        let found = comparison.metrics.iter().filter(|metric| metric.verdict == verdict);
+        found.map(|metric| metric.metric.title()).collect::<Vec<_>>()
+    };
+    let differ = of(Sameness::Differs);
+    let undecided = of(Sameness::Undecided).len();
+    let same = of(Sameness::Same).len();
+    let word = paint(comparison.verdict, comparison.verdict.to_string().to_uppercase(), color);
+    let which = if differ.is_empty() { String::new() } else { format!(": {}", differ.join(", ")) };
+    format!("{word}  {} differ, {undecided} undecided, {same} the same{which}", differ.len())
+}
+
+fn paint(verdict: Sameness, text: String, color: bool) -> String {
+    let code = match verdict {
+        Sameness::Same => "32",
+        Sameness::Undecided => "33",
+        Sameness::Differs => "31",
+    };
+    if color { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_have_one_unit_for_all_their_numbers() {
+        let figure = |value, lo, hi| Figure { value, interval: Some(Interval { lo, hi }), censored: false };
+        assert_eq!(figure_text(Unit::Ns, figure(646e6, 594e6, 746e6), false), "646 [594, 746] ms");
+        assert_eq!(figure_text(Unit::Ns, figure(-1.5e6, -2e6, 0.1e6), true), "−1.50 [−2, +0.10] ms");
+        assert_eq!(figure_text(Unit::Fraction, figure(0.0123, 0.01, 0.0135), false), "1.23 [1, 1.35] %");
+        assert_eq!(figure_text(Unit::Count, Figure { value: 7.0, interval: None, censored: false }, false), "7");
+        let censored = Figure { value: 60e9, interval: None, censored: true };
+        assert_eq!(figure_text(Unit::Ns, censored, false), "≥ 60 s");
+        assert_eq!(one(Unit::Ns, 0.0), "0 ms");
+    }
+}
