@@ -3,11 +3,13 @@
 
 mod check;
 mod cluster;
+mod compare;
 mod counters;
 mod machine;
 mod plan;
 mod run;
 mod run_dir;
+mod run_files;
 mod samples;
 mod scenario_args;
 mod scrape;
@@ -40,6 +42,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Print the JSON Schema of scenario files
     Schema,
+    /// Compare two runs: live, simulated, or of another simulator
+    Compare(compare::Args),
     /// Print what a scenario will ask: a summary, or every request as CSV
     Plan(plan::Args),
     /// Send load, open or closed loop (also a binary of its own: `loadgen`)
@@ -59,6 +63,7 @@ pub fn main() -> ExitCode {
         Command::Up(args) => up::run(args),
         Command::Check(args) => check::check(&args),
         Command::Schema => check::schema(),
+        Command::Compare(args) => compare::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Loadgen(args) => galton_loadgen::run(*args),
         Command::Proxy(args) => galton_proxy::run(args),
@@ -92,7 +97,7 @@ struct Usage(String);
 
 impl Usage {
     /// As an error to be returned.
-    fn new(why: impl Display) -> anyhow::Error {
+    fn error(why: impl Display) -> anyhow::Error {
         Self(why.to_string()).into()
     }
 }

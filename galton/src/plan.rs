@@ -44,7 +44,7 @@ struct Summary {
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let scenario = args.scenario.load(None)?;
     if matches!(scenario.traffic.model, TrafficModel::Closed(_)) {
-        return Err(Usage::new(format!(
+        return Err(Usage::error(format!(
             "{}: a closed loop has no plan in advance: when a user sends depends on the responses. Run it, and take the \
              run's trace.csv; or describe the traffic by traffic.arrival",
             scenario.name

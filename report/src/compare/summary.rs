@@ -73,7 +73,8 @@ impl Estimate {
             Spread::Unknown => return None,
         };
         if self.share_of == 0 {
-            return Some(interval);
+            // Nothing that is measured here can be negative.
+            return Some(interval.within(0.0, f64::INFINITY));
         }
         let certain = self.value == 0.0 || self.value == 1.0;
         let unseen = if certain { unseen(self.share_of) } else { 0.0 };

@@ -8,9 +8,12 @@ use super::{About, Agreement, Comparison, Unit};
 use crate::input::Kind;
 use crate::stats::quantile_name;
 use crate::units::{NOT_AVAILABLE, count, digits, percent, time};
+use crate::write::wrap;
 
 /// Keys of a scenario that are listed; the JSON holds the others.
 const MOST_KEYS: usize = 12;
+/// Columns.
+const WIDTH: usize = 100;
 
 pub(super) fn write(comparison: &Comparison, color: bool) -> String {
     let mut lines = head(comparison);
@@ -19,12 +22,12 @@ pub(super) fn write(comparison: &Comparison, color: bool) -> String {
     lines.extend(comparison.metrics.iter().map(|metric| metric_line(metric, color)));
     if !comparison.unavailable.is_empty() {
         let names: Vec<&str> = comparison.unavailable.iter().map(|metric| metric.title()).collect();
-        lines.push(format!("not known of both: {}", names.join(", ")));
+        lines.extend(wrapped(&format!("not known of both: {}", names.join(", "))));
     }
     lines.push(String::new());
     lines.extend(response(comparison));
     lines.extend(retries(comparison));
-    lines.push(conclusion(comparison, color));
+    lines.extend(conclusion(comparison, color));
     lines.into_iter().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
@@ -51,7 +54,7 @@ fn head(comparison: &Comparison) -> Vec<String> {
     if let Some(more) = comparison.differs_in.len().checked_sub(MOST_KEYS).filter(|more| *more > 0) {
         lines.push(format!("differs in {more} more keys"));
     }
-    lines.extend(comparison.notes.iter().map(|note| format!("note: {note}")));
+    lines.extend(comparison.notes.iter().flat_map(|note| wrapped(&format!("note: {note}"))));
     lines
 }
 
@@ -68,7 +71,7 @@ fn about(letter: &str, about: &About) -> String {
 }
 
 fn row([name, a, b, difference, margin, verdict]: [&str; 6]) -> String {
-    format!("{name:<14}{a:>20}{b:>20}{difference:>23}{margin:>12}  {verdict}")
+    format!("{name:<13}{a:>22}{b:>22}{difference:>24}{margin:>9} {verdict}")
 }
 
 fn metric_line(metric: &MetricComparison, color: bool) -> String {
@@ -159,17 +162,17 @@ fn retries(comparison: &Comparison) -> Vec<String> {
     if comparison.retries.is_empty() {
         return Vec::new();
     }
-    let mut lines = vec![format!("{:<14}{:>20}{:>20}", "retries", "A", "B")];
+    let mut lines = vec![format!("{:<13}{:>22}{:>22}", "retries", "A", "B")];
     for row in &comparison.retries {
         let name = row.retries.map_or("no attempt".to_owned(), |n| n.to_string());
         let cell = |n, share| format!("{} ({})", count(n), percent(share));
-        lines.push(format!("{name:<14}{:>20}{:>20}", cell(row.a, row.share_a), cell(row.b, row.share_b)));
+        lines.push(format!("{name:<13}{:>22}{:>22}", cell(row.a, row.share_a), cell(row.b, row.share_b)));
     }
     lines.push(String::new());
     lines
 }
 
-fn conclusion(comparison: &Comparison, color: bool) -> String {
+fn conclusion(comparison: &Comparison, color: bool) -> Vec<String> {
     let of = |verdict| {
         let found = comparison.metrics.iter().filter(|metric| metric.verdict == verdict);
         found.map(|metric| metric.metric.title()).collect::<Vec<_>>()
@@ -178,8 +181,17 @@ fn conclusion(comparison: &Comparison, color: bool) -> String {
     let undecided = of(Sameness::Undecided).len();
     let same = of(Sameness::Same).len();
     let word = paint(comparison.verdict, comparison.verdict.to_string().to_uppercase(), color);
-    let which = if differ.is_empty() { String::new() } else { format!(": {}", differ.join(", ")) };
-    format!("{word}  {} differ, {undecided} undecided, {same} the same{which}", differ.len())
+    let mut lines = vec![format!("{word}  {} differ, {undecided} undecided, {same} the same", differ.len())];
+    if !differ.is_empty() {
+        lines.extend(wrapped(&format!("different: {}", differ.join(", "))));
+    }
+    lines
+}
+
+/// Broken between words; what follows the first line is indented.
+fn wrapped(text: &str) -> Vec<String> {
+    let lines = wrap(text, WIDTH - 2, usize::MAX).into_iter().enumerate();
+    lines.map(|(i, line)| if i == 0 { line } else { format!("  {line}") }).collect()
 }
 
 fn paint(verdict: Sameness, text: String, color: bool) -> String {

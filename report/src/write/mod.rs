@@ -8,6 +8,8 @@ mod terminal;
 
 use crate::model::Report;
 
+pub(crate) use self::terminal::wrap;
+
 impl Report {
     /// `result.json`: everything, in the schema of [`Report::schema_version`]. Ends with a newline.
     pub fn to_json(&self) -> String {

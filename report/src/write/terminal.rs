@@ -157,7 +157,7 @@ impl Paint {
 }
 
 /// Breaks a sentence between words, into so many lines at most.
-fn wrap(sentence: &str, width: usize, most: usize) -> Vec<String> {
+pub(crate) fn wrap(sentence: &str, width: usize, most: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in sentence.split(' ') {
         let full = lines.len() == most;
