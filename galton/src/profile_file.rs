@@ -58,16 +58,25 @@ fn find(dir: &Path) -> Result<Option<(PathBuf, Profile)>, ProfileFileError> {
 
 /// Writes a profile: a reader sees the file that was there before, or all of the new one.
 pub(crate) fn write(path: &Path, profile: &Profile) -> anyhow::Result<()> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let run = || {
-        let permissions = Permissions::from_mode(MODE);
-        let mut file = tempfile::Builder::new().permissions(permissions).tempfile_in(parent)?;
+        let mut file = beside(path)?;
         file.write_all(text(profile)?.as_bytes())?;
         file.as_file().sync_all()?;
         file.persist(path)?;
         anyhow::Ok(())
     };
     run().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Whether a profile can be written there: to be asked before it is measured.
+pub(crate) fn check_place(path: &Path) -> anyhow::Result<()> {
+    beside(path).map(drop).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// A new file in the same directory, gone when dropped.
+fn beside(path: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    tempfile::Builder::new().permissions(Permissions::from_mode(MODE)).tempfile_in(parent)
 }
 
 /// Which profile it is, in a line: its file, machine and time, and whether the machine is another one than this.
@@ -160,7 +169,9 @@ mod tests {
 
     #[test]
     fn a_place_that_cannot_be_written_is_named() {
-        let error = write(Path::new("/nowhere/at/all.json"), &profile()).unwrap_err();
-        assert_eq!(error.to_string(), "cannot write /nowhere/at/all.json");
+        let nowhere = Path::new("/nowhere/at/all.json");
+        for error in [write(nowhere, &profile()).unwrap_err(), check_place(nowhere).unwrap_err()] {
+            assert_eq!(error.to_string(), "cannot write /nowhere/at/all.json");
+        }
     }
 }
