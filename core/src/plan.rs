@@ -52,6 +52,17 @@ pub struct Plan {
     think_ms: Option<Sampler>,
 }
 
+/// The hash of the plan of an open loop, made while it is gone through. See [`Plan::sha256`].
+#[derive(Clone, Debug, Default)]
+pub struct PlanHash {
+    hash: Sha256,
+    /// Not hashed yet: many small pieces cost more than a few large ones.
+    waiting: Vec<u8>,
+}
+
+/// So many bytes are hashed at once.
+const MUCH: usize = 4096;
+
 /// The requests of an open loop in order of time, made one by one: a long plan need not be in memory.
 #[derive(Clone, Debug)]
 pub struct OpenLoop {
@@ -172,15 +183,12 @@ impl Plan {
     /// Numbers are hashed as little-endian bytes, times in nanoseconds, doubles as their bits. An open loop is gone
     /// through once for it.
     pub fn sha256(&self) -> String {
-        let mut hash = Sha256::new();
+        let mut hash = PlanHash::default();
         match &self.traffic.model {
-            TrafficModel::Open(_) => self.open_loop().for_each(|planned| planned.hash(&mut hash)),
-            TrafficModel::Closed(closed) => self.hash_closed(closed, &mut hash),
+            TrafficModel::Open(_) => self.open_loop().for_each(|planned| hash.add(&planned)),
+            TrafficModel::Closed(closed) => self.hash_closed(closed, &mut hash.hash),
         }
-        hash.finalize().iter().fold(String::with_capacity(64), |mut hex, byte| {
-            write!(hex, "{byte:02x}").expect("writing to a String cannot fail");
-            hex
-        })
+        hash.finish()
     }
 
     fn hash_closed(&self, closed: &ClosedLoop, hash: &mut Sha256) {
@@ -222,15 +230,31 @@ fn hash_dist(dist: &Dist, hash: &mut Sha256) {
     }
 }
 
-// === impl Planned ===
+// === impl PlanHash ===
 
-impl Planned {
-    fn hash(&self, hash: &mut Sha256) {
-        hash.update(self.seq.to_le_bytes());
-        hash.update(self.at.0.to_le_bytes());
-        hash.update(self.host.0.to_le_bytes());
-        hash.update(self.demand.hold.0.to_le_bytes());
-        hash.update(self.demand.cpu.to_bits().to_le_bytes());
+impl PlanHash {
+    /// The next request of the plan.
+    #[inline]
+    pub fn add(&mut self, planned: &Planned) {
+        let Planned { seq, at, host, demand } = *planned;
+        let numbers = [seq, at.0, u64::from(host.0), demand.hold.0, demand.cpu.to_bits()].map(u64::to_le_bytes);
+        let [seq, at, host, hold, cpu] = &numbers;
+        for bytes in [seq, at, &host[..4], hold, cpu] {
+            self.waiting.extend_from_slice(bytes);
+        }
+        if self.waiting.len() >= MUCH {
+            self.hash.update(&self.waiting);
+            self.waiting.clear();
+        }
+    }
+
+    /// The hash of the plan that was added, in hex.
+    pub fn finish(mut self) -> String {
+        self.hash.update(&self.waiting);
+        self.hash.finalize().iter().fold(String::with_capacity(64), |mut hex, byte| {
+            write!(hex, "{byte:02x}").expect("writing to a String cannot fail");
+            hex
+        })
     }
 }
 

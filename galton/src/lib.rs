@@ -9,12 +9,14 @@ mod counters;
 mod machine;
 mod plan;
 mod profile_file;
+mod report_files;
 mod run;
 mod run_dir;
 mod run_files;
 mod samples;
 mod scenario_args;
 mod scrape;
+mod simulate;
 mod up;
 
 use std::fmt::{self, Display};
@@ -40,6 +42,8 @@ struct Cli {
 enum Command {
     /// Run a scenario on real processes and write the report
     Run(run::Args),
+    /// Simulate a scenario, thousands of times faster, and write the same report
+    Simulate(simulate::Args),
     /// Start a scenario's proxies, scaler and targets without a load, until interrupted
     Up(up::Args),
     /// Measure what this machine adds to a run, and write its profile
@@ -66,6 +70,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(args),
+        Command::Simulate(args) => simulate::run(&args),
         Command::Up(args) => up::run(args),
         Command::Calibrate(args) => calibrate::run(args),
         Command::Check(args) => check::check(&args),

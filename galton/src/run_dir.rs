@@ -16,19 +16,23 @@ pub(crate) struct RunDir {
 }
 
 impl RunDir {
-    /// Makes `<output dir>/<scenario>-<time>/` with its subdirectories, and the resolved scenario in it. Runs of one second get
-    /// numbers.
+    /// Makes `<output dir>/<scenario>-<time>/`, and the resolved scenario in it. Runs of one second get numbers.
     pub(crate) fn create(scenario: &Scenario, time: &str) -> anyhow::Result<Self> {
         let parent = Path::new(&scenario.reporting.output_dir);
         std::fs::create_dir_all(parent).with_context(|| format!("cannot create the directory {}", parent.display()))?;
         let (path, id) = free_name(parent, &format!("{}-{time}", scenario.name))?;
         let dir = Self { path, id };
-        for sub in ["metrics", "log", "book"] {
-            let sub = dir.path.join(sub);
-            std::fs::create_dir(&sub).with_context(|| format!("cannot create {}", sub.display()))?;
-        }
         dir.write("scenario.json", &format!("{:#}\n", scenario.to_value()))?;
         Ok(dir)
+    }
+
+    /// With the subdirectories for what processes leave behind.
+    pub(crate) fn with_processes(self) -> anyhow::Result<Self> {
+        for sub in ["metrics", "log", "book"] {
+            let sub = self.path.join(sub);
+            std::fs::create_dir(&sub).with_context(|| format!("cannot create {}", sub.display()))?;
+        }
+        Ok(self)
     }
 
     /// Where it is.

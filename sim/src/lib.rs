@@ -40,6 +40,8 @@ pub struct Simulated {
     pub counters: Counters,
     /// How the users of a closed loop ended.
     pub users: Option<UserEnds>,
+    /// Hash of the plan.
+    pub plan_sha256: String,
 }
 
 /// Runs a scenario where nothing takes time but what it says itself, and keeps every record.
@@ -50,8 +52,8 @@ pub fn simulate(scenario: &Scenario) -> Simulated {
 /// As [`simulate`], on a machine.
 pub fn simulate_on(scenario: &Scenario, machine: Option<Machine<'_>>) -> Simulated {
     let mut records = Records::default();
-    let Totals { counters, users } = run(scenario, machine, &mut records);
+    let Totals { counters, users, plan_sha256 } = run(scenario, machine, &mut records);
     let Records { mut trace, decisions, fleet } = records;
     trace.sort_by_key(|row| row.seq);
-    Simulated { trace, decisions, fleet, counters, users }
+    Simulated { trace, decisions, fleet, counters, users, plan_sha256 }
 }

@@ -1,6 +1,6 @@
 //! Where requests come from: the plan of an open loop, or the users of a closed one.
 
-use galton_core::plan::{Demand, OpenLoop, Plan, Planned};
+use galton_core::plan::{Demand, OpenLoop, Plan, PlanHash, Planned};
 use galton_core::users::{UserEnds, UserStep, Users};
 use galton_core::{HostId, Nanos, Outcome, RequestId, Scenario};
 
@@ -8,9 +8,16 @@ use galton_core::{HostId, Nanos, Outcome, RequestId, Scenario};
 #[derive(Debug)]
 pub(crate) enum Source {
     /// Times and demands are known in advance; one request ahead.
-    Open { plan: Box<OpenLoop>, next: Option<Planned> },
+    Open { plan: Box<Hashed>, next: Option<Planned> },
     /// Who is answered thinks and sends again.
     Closed { plan: Plan, users: Box<Users>, sent: u64 },
+}
+
+/// A plan that is hashed while it is gone through.
+#[derive(Debug)]
+pub(crate) struct Hashed {
+    plan: OpenLoop,
+    hash: PlanHash,
 }
 
 /// One request on its way.
@@ -39,7 +46,7 @@ impl Source {
         match Users::new(scenario) {
             Some(users) => Self::Closed { plan, users: Box::new(users), sent: 0 },
             None => {
-                let mut plan = Box::new(plan.open_loop());
+                let mut plan = Box::new(Hashed { plan: plan.open_loop(), hash: PlanHash::default() });
                 let next = plan.next();
                 Self::Open { plan, next }
             }
@@ -93,11 +100,35 @@ impl Source {
         open.into_iter().flatten().map(Sent::from)
     }
 
+    /// The hash of the plan. Of what it still holds nothing will be sent.
+    pub(crate) fn plan_sha256(self) -> String {
+        match self {
+            Self::Open { mut plan, .. } => {
+                plan.by_ref().for_each(drop);
+                plan.hash.finish()
+            }
+            Self::Closed { plan, .. } => plan.sha256(),
+        }
+    }
+
     pub(crate) fn user_ends(&self) -> Option<UserEnds> {
         match self {
             Self::Open { .. } => None,
             Self::Closed { users, .. } => Some(users.ends()),
         }
+    }
+}
+
+// === impl Hashed ===
+
+impl Iterator for Hashed {
+    type Item = Planned;
+
+    #[inline]
+    fn next(&mut self) -> Option<Planned> {
+        let planned = self.plan.next();
+        planned.iter().for_each(|planned| self.hash.add(planned));
+        planned
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Totals {
     pub counters: Counters,
     /// How the users of a closed loop ended.
     pub users: Option<UserEnds>,
+    /// Hash of the plan.
+    pub plan_sha256: String,
 }
 
 /// Something due.
@@ -235,6 +237,6 @@ impl<'a, O: Observer> World<'a, O> {
         targets.sort_by_key(|t| (t.target, t.incarnation));
         let load = LoadCounters { sent: self.sent, ..LoadCounters::default() };
         let counters = Counters { load, proxies: self.proxies, targets, missing: Vec::new() };
-        Totals { counters, users: self.source.user_ends() }
+        Totals { counters, users: self.source.user_ends(), plan_sha256: self.source.plan_sha256() }
     }
 }

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Write as _};
-use std::path::{Path, PathBuf};
+use std::io::BufReader;
+use std::path::Path;
 
 use anyhow::Context as _;
 use galton_core::record::{Decision, FleetEvent, FleetWhat};
-use galton_core::scenario::Writer;
 use galton_core::{HostId, Scenario};
-use galton_report::{Generator, Kind, Quantity, Reason, Report, RunData, RunMeta, Severity, decisions, fleet, trace};
+use galton_report::{Generator, Kind, Quantity, Reason, RunData, RunMeta, Severity, trace};
 use galton_runtime::records;
 
 use crate::counters::{self, Deaths};
@@ -131,39 +130,4 @@ fn reasons(evidence: &Evidence) -> Vec<Reason> {
         reasons.push(reason("SCALER_DIED", Severity::Invalid, 1, text));
     }
     reasons
-}
-
-/// Writes what `reporting.writers` asks for, and the series behind it; returns the path to look at.
-pub(crate) fn write(dir: &RunDir, data: &RunData, report: &Report) -> anyhow::Result<PathBuf> {
-    write_file(&dir.file("trace.csv"), |out| trace::write(out, &data.trace).map(drop))?;
-    write_file(&dir.file("fleet.csv"), |out| fleet::write(out, &data.fleet).map(drop))?;
-    if let Some(all) = &data.decisions {
-        write_file(&dir.file("decisions.csv"), |out| decisions::write(out, all).map(drop))?;
-    }
-    let mut main = dir.path().to_owned();
-    for writer in &data.scenario.reporting.writers {
-        match writer {
-            Writer::Json => dir.write("result.json", &report.to_json())?,
-            Writer::Markdown => dir.write("report.md", &report.to_markdown())?,
-            Writer::Html => dir.write("report.html", &report.to_html(data.scenario.reporting.include_plots))?,
-            Writer::Csv => {
-                for (name, content) in report.to_csvs() {
-                    dir.write(name, &content)?;
-                }
-            }
-        }
-        if *writer == Writer::Html {
-            main = dir.file("report.html");
-        }
-    }
-    Ok(main)
-}
-
-fn write_file(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>) -> anyhow::Result<()> {
-    let run = || {
-        let mut out = BufWriter::new(File::create(path)?);
-        write(&mut out)?;
-        out.flush()
-    };
-    run().with_context(|| format!("cannot write {}", path.display()))
 }

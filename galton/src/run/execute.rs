@@ -12,6 +12,7 @@ use super::collect::{self, Evidence};
 use super::conduct::{Conductor, Ending};
 use crate::cluster::{Cluster, Launch, Places, Process, flag};
 use crate::machine;
+use crate::report_files;
 use crate::run_dir::RunDir;
 
 /// How a run is made, beside its scenario.
@@ -40,7 +41,7 @@ pub(crate) struct Executed {
 /// processes is left when this returns.
 pub(crate) fn execute(scenario: Scenario, options: &RunOptions, shutdown: &Shutdown) -> anyhow::Result<Executed> {
     let started = machine::wall_clock();
-    let dir = RunDir::create(&scenario, &machine::file_name(started))?;
+    let dir = RunDir::create(&scenario, &machine::file_name(started))?.with_processes()?;
     let plan_sha256 = Plan::new(&scenario).sha256();
     if options.announce {
         let seed = scenario.simulation.seed;
@@ -90,7 +91,8 @@ fn loadgen_args(dir: &RunDir, cluster: &Cluster) -> Vec<String> {
 impl Executed {
     /// Writes the report, and the series behind it, into the run directory; returns the path to look at.
     pub(crate) fn write(&self, report: &Report) -> anyhow::Result<PathBuf> {
-        collect::write(&self.dir, &self.data, report)
+        report_files::write_records(&self.dir, &self.data)?;
+        report_files::write_report(&self.dir, &self.data.scenario, report)
     }
 }
 

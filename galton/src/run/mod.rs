@@ -17,9 +17,9 @@ pub(crate) use conduct::Ending;
 pub(crate) use execute::{Executed, RunOptions, execute};
 
 /// Columns of the summary: what a terminal has that nobody made wider.
-const SUMMARY_WIDTH: usize = 80;
+pub(crate) const SUMMARY_WIDTH: usize = 80;
 /// Not valid, under `--strict`.
-const NOT_VALID: u8 = 98;
+pub(crate) const NOT_VALID: u8 = 98;
 /// Interrupted; the results are still written.
 pub(crate) const INTERRUPTED: u8 = 130;
 

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::bootstrap::{Interval, Resamples, student};
+use super::bootstrap::{Interval, Resamples};
+use crate::stats::student;
 
 /// Requests with as many retries or more share a row.
 const MOST: usize = 30;

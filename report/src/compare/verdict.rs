@@ -4,9 +4,10 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::bootstrap::{Interval, difference_of_independent, student};
+use super::bootstrap::{Interval, difference_of_independent};
 use super::metric::{Metric, Unit};
 use super::summary::{Estimate, Spread, unseen};
+use crate::stats::student;
 
 /// What each side of an interval may err.
 const ALPHA: f64 = 0.025;

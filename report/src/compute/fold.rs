@@ -118,6 +118,11 @@ impl Fold {
         self.gauging.in_vain(decision.at, vain, measured);
     }
 
+    /// Every change of the fleet so far.
+    pub fn fleet_log(&self) -> &[FleetEvent] {
+        &self.events
+    }
+
     /// The report of the run, which is over.
     pub fn finish(self, facts: &RunFacts) -> Report {
         let window = self.final_window(facts);

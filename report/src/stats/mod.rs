@@ -5,12 +5,14 @@ mod batches;
 mod binomial;
 mod effective;
 mod sample;
+mod student;
 mod weighted;
 
 pub use sample::{Quantile, Summary, needed};
 pub use weighted::{GaugeQuantile, GaugeSummary};
 
 pub(crate) use sample::Samples;
+pub(crate) use student::student;
 pub(crate) use weighted::{Weighted, plain_option};
 
 /// The quantiles of every table.

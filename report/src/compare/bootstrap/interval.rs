@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::stats::student;
+
 /// What each side of an interval may err.
 const ALPHA: f64 = 0.025;
 /// The 97.5 % quantile of the standard normal.
@@ -63,39 +65,9 @@ pub(crate) fn difference_of_independent(a: (f64, Interval), b: (f64, Interval)) 
     Interval { lo: difference - (b - of_b.lo).hypot(of_a.hi - a), hi: difference + (of_b.hi - b).hypot(a - of_a.lo) }
 }
 
-/// The upper quantile of Student's t, of which `tail` is left above: the first terms of its expansion about the normal's
-/// (Abramowitz and Stegun, "Handbook of Mathematical Functions", 26.7.5). Below 3 degrees of freedom as with 3.
-pub(crate) fn student(tail: f64, freedom: usize) -> f64 {
-    let (z, k) = (normal_quantile(1.0 - tail), freedom.max(3) as f64);
-    let terms = [
-        (z.powi(3) + z) / 4.0,
-        (5.0 * z.powi(5) + 16.0 * z.powi(3) + 3.0 * z) / 96.0,
-        (3.0 * z.powi(7) + 19.0 * z.powi(5) + 17.0 * z.powi(3) - 15.0 * z) / 384.0,
-        (79.0 * z.powi(9) + 776.0 * z.powi(7) + 1482.0 * z.powi(5) - 1920.0 * z.powi(3) - 945.0 * z) / 92_160.0,
-    ];
-    z + (1..).zip(terms).map(|(power, term)| term / k.powi(power)).sum::<f64>()
-}
-
-/// The quantile of the standard normal, to 4.5e-4 (Abramowitz and Stegun, 26.2.23); for 0.5 ≤ `p` < 1.
-fn normal_quantile(p: f64) -> f64 {
-    let t = (-2.0 * (1.0 - p).ln()).sqrt();
-    t - (2.515_517 + 0.802_853 * t + 0.010_328 * t * t)
-        / (1.0 + 1.432_788 * t + 0.189_269 * t * t + 0.001_308 * t.powi(3))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn quantiles_agree_with_published_tables() {
-        for (p, expected) in [(0.5, 0.0), (0.975, 1.960), (0.9975, 2.807)] {
-            assert!((normal_quantile(p) - expected).abs() < 1e-3, "{p}");
-        }
-        for (freedom, expected) in [(4, 2.776), (7, 2.365), (20, 2.086), (100, 1.984)] {
-            assert!((student(ALPHA, freedom) - expected).abs() < 0.01, "{freedom}");
-        }
-    }
 
     #[test]
     fn many_blocks_give_the_quantiles_of_the_resamples() {

@@ -16,7 +16,7 @@ use galton_core::rng::{KeyedRng, Purpose};
 
 pub(crate) use self::block_length::block_length;
 pub use self::interval::Interval;
-pub(crate) use self::interval::{difference_of_independent, student};
+pub(crate) use self::interval::difference_of_independent;
 
 /// Resamples. The ends of a 95 % interval are the 25th and the 975th of them: their own noise is a tenth of the
 /// interval's width.
