@@ -28,16 +28,21 @@
   function axes(plot) {
     const base = { stroke: color("soft"), grid: { stroke: color("line"), width: 1 }, ticks: { stroke: color("line"), width: 1 },
       font: "12px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif", labelSize: 20, labelGap: 0 };
-    const x = Object.assign({}, base, { label: xLabel(plot), size: 30, values: (u, splits) => splits.map(number) });
+    const x = Object.assign({}, base, { label: xLabel(plot), size: 30, values: labels });
     if (plot.kind === "bars") {
       x.splits = (u, i, min, max) => ticks(plot.labels.length, min, max, u.width);
       x.values = (u, splits) => splits.map((i) => plot.labels[i]);
       x.grid = { show: false };
     }
-    const y = Object.assign({}, base, { label: plot.y, size: 64, values: (u, splits) => splits.map(number) });
+    const y = Object.assign({}, base, { label: plot.y, size: 64, values: labels });
     // Things that are counted have no halves.
     if (["targets", "requests", "rejects"].includes(plot.y)) y.incrs = WHOLE;
     return [x, y];
+  }
+
+  // A logarithmic axis has more splits than labels: null marks the others.
+  function labels(u, splits) {
+    return splits.map((value) => value == null ? "" : number(value));
   }
 
   function xLabel(plot) {
@@ -62,6 +67,13 @@
         return { label, stroke, width: 1.5, paths: uPlot.paths.stepped({ align: 1 }), points: { show: false } };
       case "line":
         return { label, stroke, width: 1.5, points: { show: false } };
+      // One side of a band: the band is the fill between the two.
+      case "edge": {
+        const paths = one.stepped ? uPlot.paths.stepped({ align: 1 }) : uPlot.paths.linear();
+        return { label, stroke, width: 1, paths, points: { show: false } };
+      }
+      case "dashed":
+        return { label, stroke, width: 1, dash: [4, 4], points: { show: false } };
       case "points":
         return { label, stroke, paths: () => null, points: { show: true, size: 3, width: 0, fill: stroke } };
       case "marks":
@@ -73,6 +85,10 @@
           points: { show: false } };
       }
     }
+  }
+
+  function stacked(plot) {
+    return plot.kind === "bars" && !plot.overlaid;
   }
 
   // Stacked bars: each stands on those shown after it, and the legend shows its own value.
@@ -109,12 +125,16 @@
     const found = { width, height: HEIGHT, axes: axes(plot), series: [x].concat(series), legend: { live: true },
       scales: { x: { time: false }, y: { range: fromZero } }, hooks: {},
       cursor: { drag: { x: true, y: false, uni: 20 }, points: { size: 6 } } };
+    if (plot.y_span) found.scales.y.range = plot.y_span;
+    // Shares of very different size; a bar stands on the axis.
+    if (plot.log_y) found.scales.y = { distr: 3, log: 10 };
+    if (plot.band) found.bands = [{ series: plot.band.map((i) => i + 1), fill: color("band") }];
     found.scales.x.range = (u, min, max) => whole(plot, min, max) ? reach(plot) : [min, max];
     if (plot.kind === "time") {
-      found.cursor.sync = { key: "time", setSeries: false };
+      found.cursor.sync = { key: plot.group || "time", setSeries: false };
       found.hooks.drawClear = [shadeOutside(plot)];
     }
-    if (bars) {
+    if (stacked(plot)) {
       found.hooks.setSeries = [(u, i, changes) => {
         if (changes.show != null) u.setData(stack(plot, u.series.slice(1).map((s) => s.show)), false);
         u.redraw(true);
@@ -126,7 +146,7 @@
   // What the x axis shows when nothing is zoomed.
   function reach(plot) {
     switch (plot.kind) {
-      case "time": return plot.span;
+      case "time": case "xy": return plot.span;
       case "bars": return [-0.6, plot.labels.length - 0.4];
       default: return [plot.x[0], plot.x[plot.x.length - 1] + plot.width];
     }
@@ -149,8 +169,9 @@
 
   function draw(plot) {
     const box = document.getElementById("plot-" + plot.id);
-    const data = plot.kind === "bars" ? stack(plot, plot.series.map(() => true))
-      : [plot.x].concat(plot.series.map((one) => one.values.map(orAbsent)));
+    const x = plot.kind === "bars" ? plot.labels.map((_, i) => i) : plot.x;
+    const data = stacked(plot) ? stack(plot, plot.series.map(() => true))
+      : [x].concat(plot.series.map((one) => one.values.map(orAbsent)));
     const chart = new uPlot(options(plot, box.clientWidth), data, box);
     drawn.push({ chart, box });
   }

@@ -11,6 +11,7 @@ mod plot_data;
 mod sentence;
 mod stats;
 pub mod units;
+pub mod validate;
 mod validity;
 mod write;
 
