@@ -1,5 +1,5 @@
-//! The command line of Galton: the conductor (`run`, `up`), what works on scenario files (`check`, `schema`), and the roles
-//! that a run starts as processes of its own.
+//! The command line of Galton: the conductor (`run`, `up`), the comparison of live runs with simulated ones
+//! (`validate`), what works on scenario files (`check`, `schema`), and the roles that a run starts as processes of its own.
 
 mod check;
 mod cluster;
@@ -11,6 +11,7 @@ mod samples;
 mod scenario_args;
 mod scrape;
 mod up;
+mod validate;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -32,6 +33,8 @@ struct Cli {
 enum Command {
     /// Run a scenario on real processes and write the report
     Run(run::Args),
+    /// Hold live runs of scenarios against an ensemble of simulated ones
+    Validate(validate::Args),
     /// Start a scenario's proxies, scaler and targets without a load, until interrupted
     Up(up::Args),
     /// Validate scenario files
@@ -52,6 +55,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(args),
+        Command::Validate(args) => validate::run(&args),
         Command::Up(args) => up::run(args),
         Command::Check(args) => check::check(&args),
         Command::Schema => check::schema(),

@@ -6,6 +6,7 @@
   const plots = JSON.parse(document.getElementById("plots").textContent);
   const HEIGHT = 260;
   const WHOLE = [0, 1, 2, 3, 4, 5, 6, 7, 8].flatMap((e) => [1, 2, 5].map((k) => k * Math.pow(10, e)));
+  const LOG_SPLITS = [-3, -2, -1].flatMap((e) => [1, 2, 5].map((k) => k / Math.pow(10, -e))).concat(WHOLE);
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   let drawn = [];
 
@@ -37,12 +38,19 @@
     const y = Object.assign({}, base, { label: plot.y, size: 64, values: labels });
     // Things that are counted have no halves.
     if (["targets", "requests", "rejects"].includes(plot.y)) y.incrs = WHOLE;
+    if (plot.log_x) logarithmic(x);
+    if (plot.log_y) logarithmic(y);
     return [x, y];
   }
 
-  // A logarithmic axis has more splits than labels: null marks the others.
   function labels(u, splits) {
-    return splits.map((value) => value == null ? "" : number(value));
+    return splits.map(number);
+  }
+
+  // 1, 2, 5, 10, … within the range, each with a label.
+  function logarithmic(axis) {
+    axis.splits = (u, i, min, max) => LOG_SPLITS.filter((value) => value >= min && value <= max);
+    axis.filter = (u, splits) => splits;
   }
 
   function xLabel(plot) {
@@ -68,12 +76,11 @@
       case "line":
         return { label, stroke, width: 1.5, points: { show: false } };
       // One side of a band: the band is the fill between the two.
-      case "edge": {
-        const paths = one.stepped ? uPlot.paths.stepped({ align: 1 }) : uPlot.paths.linear();
-        return { label, stroke, width: 1, paths, points: { show: false } };
-      }
+      case "edge":
+        return { label, stroke, width: 1, paths: course(one), points: { show: false } };
+      // Drawn over others, which show through.
       case "dashed":
-        return { label, stroke, width: 1, dash: [4, 4], points: { show: false } };
+        return { label, stroke, width: 1.5, dash: [5, 5], paths: course(one), points: { show: false } };
       case "points":
         return { label, stroke, paths: () => null, points: { show: true, size: 3, width: 0, fill: stroke } };
       case "marks":
@@ -85,6 +92,10 @@
           points: { show: false } };
       }
     }
+  }
+
+  function course(one) {
+    return one.stepped ? uPlot.paths.stepped({ align: 1 }) : uPlot.paths.linear();
   }
 
   function stacked(plot) {
@@ -127,7 +138,8 @@
       cursor: { drag: { x: true, y: false, uni: 20 }, points: { size: 6 } } };
     if (plot.y_span) found.scales.y.range = plot.y_span;
     // Shares of very different size; a bar stands on the axis.
-    if (plot.log_y) found.scales.y = { distr: 3, log: 10 };
+    if (plot.log_y) found.scales.y = { distr: 3, log: 10, range: plot.kind === "bars" ? decades : undefined };
+    if (plot.log_x) Object.assign(found.scales.x, { distr: 3, log: 10 });
     if (plot.band) found.bands = [{ series: plot.band.map((i) => i + 1), fill: color("band") }];
     found.scales.x.range = (u, min, max) => whole(plot, min, max) ? reach(plot) : [min, max];
     if (plot.kind === "time") {
@@ -160,6 +172,12 @@
 
   function fromZero(u, min, max) {
     return [0, max == null || max <= 0 ? 1 : max * 1.05];
+  }
+
+  // Whole decades, so that every bar has a height.
+  function decades(u, min, max) {
+    const exponent = (value) => Math.log10(value == null || value <= 0 ? 1 : value);
+    return [Math.pow(10, Math.floor(exponent(min) - 0.1)), Math.pow(10, Math.ceil(exponent(max)))];
   }
 
   // To uPlot, null interrupts a line and undefined does not: false marks places that a line has nothing to say about.

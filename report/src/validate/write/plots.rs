@@ -85,24 +85,23 @@ pub(super) fn anchor(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
 }
 
-/// The band's two sides, the mean, and the live runs.
+/// The band's two sides, the live runs, and over them the mean.
 fn lines(style: &str, ensemble: &[Option<Range>], live: &[Vec<Option<f64>>]) -> Vec<Value> {
     let of = |value: fn(&Range) -> f64| ensemble.iter().map(|range| number(range.as_ref().map(value))).collect();
-    let edge = |label, values| {
-        let mut edge = series(label, "band", style, values);
-        edge["style"] = json!("edge");
-        edge["stepped"] = json!(style == "step");
-        edge
+    let stepped = |label, color, special, values| {
+        let mut line = series(label, color, special, values);
+        line["stepped"] = json!(style == "step");
+        line
     };
     let mut lines = vec![
-        edge("95 % up to", of(|range| range.high)),
-        edge("95 % from", of(|range| range.low)),
-        series("ensemble mean", ENSEMBLE, style, of(|range| range.mean)),
+        stepped("95 % up to", "band", "edge", of(|range| range.high)),
+        stepped("95 % from", "band", "edge", of(|range| range.low)),
     ];
     for (i, run) in live.iter().enumerate() {
         let values = run.iter().map(|value| number(*value)).collect();
         lines.push(series(&format!("live {}", i + 1), LIVE, style, values));
     }
+    lines.push(stepped("ensemble mean", ENSEMBLE, "dashed", of(|range| range.mean)));
     lines
 }
 
@@ -143,11 +142,19 @@ fn distribution(name: &str, live: &[Observed], ensemble: &[Observed]) -> Value {
     };
     let members: Vec<_> = ensemble.iter().map(shares).collect();
     let live: Vec<_> = live.iter().map(shares).collect();
-    let last = places.last().copied().unwrap_or(1) as f64 / 1e3;
+    let x: Vec<f64> = places.iter().map(|us| shown(*us as f64 / 1e3)).collect();
     json!({"id": format!("{name}-cdf"), "kind": "xy", "x_label": "response time, ms", "y": "% of the requests",
-           "span": [0.0, last], "y_span": [0.0, 100.0], "band": [0, 1],
-           "x": places.iter().map(|us| number(Some(*us as f64 / 1e3))).collect::<Vec<_>>(),
-           "series": lines("line", &ranges(&members, places.len()), &live)})
+           "log_x": true, "span": ends(&x), "y_span": [0.0, 100.0], "band": [0, 1], "x": x, "series": lines("line", &ranges(&members, places.len()), &live)})
+}
+
+/// A time on a logarithmic axis, in milliseconds: rounded to what a screen shows, and above 0.
+fn shown(ms: f64) -> f64 {
+    ((ms * 1e3).round() / 1e3).max(1e-3)
+}
+
+/// The first and the last place of an axis.
+fn ends(x: &[f64]) -> [f64; 2] {
+    [x.first().copied().unwrap_or(1.0), x.last().copied().unwrap_or(1.0)]
 }
 
 /// At most a few times as many places as the grid has.
@@ -162,14 +169,14 @@ fn thinned(places: Vec<u64>) -> Vec<u64> {
 fn quantiles(name: &str, live: &[Observed], ensemble: &[Observed]) -> Value {
     let grid = probabilities(live, ensemble);
     let ranges = ranges(&quantile_lines(ensemble, &grid), grid.len());
-    let x: Vec<f64> = ranges.iter().map(|range| range.map_or(0.0, |range| range.mean)).collect();
+    let x: Vec<f64> = ranges.iter().map(|range| range.map_or(0.0, |range| range.mean)).map(shown).collect();
     let mut lines = lines("line", &ranges, &quantile_lines(live, &grid));
-    // Where the two are equal, in place of the mean over itself.
-    let equal = x.iter().map(|ms| number(Some(*ms))).collect();
-    lines[2] = series("equal", "soft", "dashed", equal);
+    // The mean over itself is where the two are equal.
+    if let Some(equal) = lines.last_mut() {
+        equal["label"] = json!("equal");
+    }
     json!({"id": format!("{name}-qq"), "kind": "xy", "x_label": "ensemble, ms", "y": "live, ms", "band": [0, 1],
-           "span": [0.0, x.last().copied().unwrap_or(1.0)],
-           "x": x.iter().map(|ms| number(Some(*ms))).collect::<Vec<_>>(), "series": lines})
+           "log_x": true, "log_y": true, "span": ends(&x), "x": x, "series": lines})
 }
 
 fn retries(name: &str, live: &[Observed], ensemble: &[Observed]) -> Value {

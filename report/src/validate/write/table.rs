@@ -5,10 +5,10 @@ use galton_core::Nanos;
 use super::ScenarioResult;
 use crate::units::{NOT_AVAILABLE, count, digits, percent, things, time};
 use crate::validate::judge::{Judgement, Metric, Rule, Unit};
-use crate::write::tables::{Cell, Table};
+use crate::write::tables::{Column, Table};
 
 /// Widths of the columns on a terminal: name, live, simulated, floor.
-const WIDTHS: [usize; 4] = [19, 31, 31, 10];
+const WIDTHS: [usize; 4] = [22, 31, 31, 10];
 
 /// The table, with one line above it.
 pub(super) fn text(result: &ScenarioResult, colour: bool) -> String {
@@ -37,19 +37,14 @@ pub(super) fn summary(result: &ScenarioResult) -> String {
 pub(super) fn page(result: &ScenarioResult) -> Table {
     let caption = "Mean of the live runs, and their lowest and highest, against the mean of the ensemble and its 95 % range. \
                    A metric agrees within the range or when the means differ by no more than the floor.";
-    let mut table = Table::new(caption, &["metric"], &["live", "simulated", "floor"]);
-    table.columns.push(crate::write::tables::Column { name: "verdict".to_owned(), numeric: false });
+    let numeric = ["live", "lowest, highest", "simulated", "95 % range", "floor"];
+    let mut table = Table::new(caption, &["metric"], &numeric);
+    table.columns.push(Column { name: "verdict".to_owned(), numeric: false });
     for metric in &result.verdicts.metrics {
         let (live, lowest_highest) = live(metric);
         let (simulated, range) = simulated(metric);
         let [name, _, _, floor, verdict] = cells(metric);
-        table.row([
-            Cell::from(name),
-            Cell::with(live, lowest_highest),
-            Cell::with(simulated, range),
-            Cell::from(floor),
-            Cell::from(verdict),
-        ]);
+        table.row([name, live, lowest_highest, simulated, range, floor, verdict]);
     }
     table
 }

@@ -94,7 +94,7 @@ fn the_page_has_a_place_and_data_for_every_plot() {
         }
         assert!(plot["series"].to_string().contains("live 2"), "{id}");
     }
-    assert!(plots[3]["series"][2]["values"].as_array().unwrap().iter().all(|ready| *ready == json!(2.0)));
+    assert!(plots[3]["series"][4]["values"].as_array().unwrap().iter().all(|ready| *ready == json!(2.0)));
 }
 
 #[test]
