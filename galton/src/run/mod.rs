@@ -14,14 +14,14 @@ use galton_runtime::{Shutdown, role, telemetry, terminal};
 
 use crate::scenario_args::ScenarioArgs;
 pub(crate) use conduct::Ending;
-pub(crate) use execute::{RunOptions, execute};
+pub(crate) use execute::{Executed, RunOptions, execute};
 
 /// Columns of the summary: what a terminal has that nobody made wider.
 const SUMMARY_WIDTH: usize = 80;
 /// Not valid, under `--strict`.
 const NOT_VALID: u8 = 98;
 /// Interrupted; the results are still written.
-const INTERRUPTED: u8 = 130;
+pub(crate) const INTERRUPTED: u8 = 130;
 
 /// Shown by `--help`.
 const EXIT_CODES: &str = "Exit codes: 0 done (VALID or SUSPECT; without --strict INVALID too), 1 could not run, 2 wrong usage or \
