@@ -4,8 +4,12 @@
 //! Every delay is a distribution of *machine* time, kept as an even ladder of its quantiles, and is drawn anew for each hop,
 //! independently. The model, and what it leaves out, is stated in `docs/simulation.md`.
 
-use serde::{Deserialize, Serialize};
+mod read;
 
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::scenario::Faults;
 use crate::time::Nanos;
 
 /// Version of the file's schema.
@@ -55,6 +59,36 @@ pub struct Profile {
 #[serde(transparent)]
 pub struct Delay(Vec<u64>);
 
+// === impl Profile ===
+
+impl Profile {
+    /// Reads and validates a tree of values.
+    ///
+    /// # Errors
+    /// All faults of the tree, each with its path; of another version of the schema, that alone.
+    pub fn from_value(value: &Value) -> Result<Self, Faults> {
+        read::read(value)
+    }
+
+    /// Every delay with its name, in the order in which a request meets them; those of the fleet last.
+    pub fn delays(&self) -> [(&'static str, &Delay); 12] {
+        [
+            ("send_lag", &self.send_lag),
+            ("client_to_proxy", &self.client_to_proxy),
+            ("pick", &self.pick),
+            ("proxy_to_target", &self.proxy_to_target),
+            ("hold_over", &self.hold_over),
+            ("target_to_proxy", &self.target_to_proxy),
+            ("proxy_to_client", &self.proxy_to_client),
+            ("refusal", &self.refusal),
+            ("wait_over", &self.wait_over),
+            ("ask", &self.ask),
+            ("push", &self.push),
+            ("spawn", &self.spawn),
+        ]
+    }
+}
+
 // === impl Delay ===
 
 impl Delay {
@@ -68,7 +102,7 @@ impl Delay {
         Self((0..RUNGS).map(|rung| sample[rung * (n - 1) / (RUNGS - 1)]).collect())
     }
 
-    /// The value at `u` in (0, 1), linear between the quantiles kept; in scenario time at time scale `scale`.
+    /// The value at `u` in [0, 1], linear between the quantiles kept; in scenario time at time scale `scale`.
     pub fn at(&self, u: f64, scale: f64) -> Nanos {
         let Some(last) = self.0.len().checked_sub(1) else { return Nanos::ZERO };
         let place = u * last as f64;
@@ -80,6 +114,16 @@ impl Delay {
     /// Ascending, as it must be; a file may say otherwise.
     pub fn is_valid(&self) -> bool {
         self.0.is_sorted()
+    }
+
+    /// How many quantiles are kept; 0: there is no delay.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is no delay at all.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 

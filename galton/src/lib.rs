@@ -1,10 +1,13 @@
-//! The command line of Galton: the conductor (`run`, `up`), the comparison of live runs with simulated ones
-//! (`validate`), what works on scenario files (`check`, `schema`), and the roles that a run starts as processes of its own.
+//! The command line of Galton: the conductor (`run`, `up`), the machine's profile (`calibrate`), the comparison of live runs
+//! with simulated ones (`validate`), what works on scenario files (`check`, `schema`), and the roles that a run starts as
+//! processes of its own.
 
+mod calibrate;
 mod check;
 mod cluster;
 mod counters;
 mod machine;
+mod profile_file;
 mod run;
 mod run_dir;
 mod samples;
@@ -17,6 +20,8 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use galton_runtime::scenario_file::ScenarioFileError;
+use profile_file::ProfileFileError;
 
 /// Wrong usage or configuration.
 const USAGE: u8 = 2;
@@ -37,6 +42,8 @@ enum Command {
     Validate(validate::Args),
     /// Start a scenario's proxies, scaler and targets without a load, until interrupted
     Up(up::Args),
+    /// Measure what this machine adds to a run, and write its profile
+    Calibrate(calibrate::Args),
     /// Validate scenario files
     Check(check::CheckArgs),
     /// Print the JSON Schema of scenario files
@@ -57,6 +64,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Validate(args) => validate::run(&args),
         Command::Up(args) => up::run(args),
+        Command::Calibrate(args) => calibrate::run(args),
         Command::Check(args) => check::check(&args),
         Command::Schema => check::schema(),
         Command::Loadgen(args) => galton_loadgen::run(*args),
@@ -75,8 +83,9 @@ fn colour() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// 2 where the scenario is at fault, 1 for everything else.
+/// 2 where the scenario or the machine profile is at fault, 1 for everything else.
 fn exit_code(error: &anyhow::Error) -> ExitCode {
-    let configuration = error.chain().any(|cause| cause.is::<galton_runtime::scenario_file::ScenarioFileError>());
+    let mut chain = error.chain();
+    let configuration = chain.any(|cause| cause.is::<ScenarioFileError>() || cause.is::<ProfileFileError>());
     ExitCode::from(if configuration { USAGE } else { 1 })
 }

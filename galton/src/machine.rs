@@ -11,6 +11,13 @@ pub(crate) fn host_info() -> HostInfo {
     HostInfo { cpus, kernel, cpu_model: cpu_model().unwrap_or_default() }
 }
 
+/// The machine in a line, for people and for a comparison.
+pub(crate) fn description() -> String {
+    let HostInfo { cpus, kernel, cpu_model } = host_info();
+    let model = if cpu_model.is_empty() { "unknown processor" } else { &cpu_model };
+    format!("{model}, {cpus} {}, {kernel}", if cpus == 1 { "cpu" } else { "cpus" })
+}
+
 fn cpu_model() -> Option<String> {
     let info = std::fs::read_to_string("/proc/cpuinfo").ok()?;
     let line = info.lines().find(|line| line.starts_with("model name"))?;
@@ -25,6 +32,12 @@ pub(crate) fn wall_clock() -> Timestamp {
 /// Nanoseconds since 1970.
 pub(crate) fn unix_ns(at: Timestamp) -> u64 {
     at.as_nanosecond().try_into().unwrap_or(0)
+}
+
+/// `2026-11-21T03:15:00Z`, of nanoseconds since 1970.
+pub(crate) fn time_of(unix_ns: u64) -> String {
+    let at = Timestamp::from_nanosecond(unix_ns.into()).unwrap_or(Timestamp::UNIX_EPOCH);
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// `20261121T031500Z`: sorts by time, and is a file name everywhere.

@@ -12,8 +12,8 @@ use galton_runtime::http_client;
 use galton_runtime::{ScenarioClock, Shutdown, mono_ns};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::Args;
 use super::collect::Evidence;
+use super::execute::RunOptions;
 use super::progress::ProgressView;
 use crate::cluster::{CALL_WITHIN, Cluster, Process};
 use crate::machine;
@@ -49,13 +49,13 @@ pub(crate) struct Conductor {
 }
 
 impl Conductor {
-    pub(super) fn new(dir: &RunDir, scenario: &Scenario, args: &Args, loadgen: Process) -> Self {
+    pub(super) fn new(dir: &RunDir, scenario: &Scenario, options: &RunOptions, loadgen: Process) -> Self {
         Self {
             loadgen,
             scraper: Scraper::new(dir.clone()),
-            view: ProgressView::new(args.progress, scenario),
+            view: ProgressView::new(options.progress, scenario),
             clock: None,
-            time_scale: args.time_scale,
+            time_scale: options.time_scale,
             started_unix_ns: 0,
             dead_proxies: BTreeSet::new(),
             scaler_died: false,

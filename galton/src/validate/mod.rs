@@ -12,14 +12,14 @@ use anyhow::Context as _;
 use galton_core::Scenario;
 use galton_core::plan::Plan;
 use galton_loadgen::ProgressStyle;
+use galton_report::RunMeta;
 use galton_report::validate::{LiveRun, Observed, ScenarioResult, Validation, judge, pairs_assertable};
-use galton_report::{RunMeta, Verdict};
 use galton_runtime::scenario_file::{self, ScenarioFileError};
-use galton_runtime::{role, telemetry, terminal};
+use galton_runtime::{Shutdown, role, telemetry, terminal};
 
-use crate::machine;
 use crate::scenario_args::key_value;
-use live::{Live, Options};
+use crate::{machine, run};
+use live::Live;
 use profile::NamedProfile;
 
 /// The simulation does not tell the truth.
@@ -32,12 +32,10 @@ const FEWEST_MEMBERS: u64 = 20;
 const MOST_MEMBERS: u64 = 10_000;
 /// More live runs than anybody waits for.
 const MOST_RUNS: u64 = 1_000;
-/// How often one live run is tried: a machine on which three in a row are not valid will not do better at the fourth.
-const MOST_TRIES: usize = 3;
 
 /// Shown by `--help`.
-const EXIT_CODES: &str =
-    "Exit codes: 0 every scenario agrees, 1 could not run, 2 wrong usage or scenario, 3 something differs";
+const EXIT_CODES: &str = "Exit codes: 0 every scenario agrees, 1 could not run, 2 wrong usage, scenario or profile, \
+    3 something differs, 130 interrupted (what was found before is still written)";
 
 /// What to validate, and how.
 #[derive(Clone, Debug, clap::Args)]
@@ -86,7 +84,8 @@ struct Pair {
     simulated: Scenario,
 }
 
-/// Validates every scenario. Exit codes: 0 all agree, 1 could not run, 2 wrong usage or scenario, 3 something differs.
+/// Validates every scenario. Exit codes: 0 all agree, 1 could not run, 2 wrong usage, scenario or profile, 3
+/// something differs, 130 interrupted.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     telemetry::init("validate");
     let pairs = load(args)?;
@@ -133,29 +132,29 @@ fn validate(args: &Args, pairs: &[Pair], profile: Option<&NamedProfile>) -> anyh
     if let Some(profile) = profile {
         terminal::say(format_args!("machine profile {}", profile.description));
     }
+    let shutdown = Shutdown::listen(false)?;
+    let live = Live { time_scale: args.time_scale, output_dir: &dir, progress: args.progress, shutdown };
     let mut results = Vec::new();
     let mut meta = None;
-    let mut failure = None;
+    let mut ending = Ok(None);
     for pair in pairs {
-        match one(args, pair, profile, &dir) {
-            Ok((result, of_run)) => {
+        match one(args, pair, profile, &live) {
+            Ok(Some((result, of_run))) => {
                 terminal::say(format_args!("\n{}", result.to_text(crate::colour())));
                 results.push(result);
                 meta = Some(of_run);
             }
-            Err(error) => {
-                failure = Some(error.context(format!("cannot validate {}", pair.live.name)));
-                break;
-            }
+            Ok(None) => ending = Ok(Some(run::INTERRUPTED)),
+            Err(error) => ending = Err(error.context(format!("cannot validate {}", pair.live.name))),
+        }
+        if !matches!(ending, Ok(None)) {
+            break;
         }
     }
     // What took minutes is not thrown away because the next scenario could not be run.
-    let outcome = meta.map(|meta| write(args, &meta, profile, results, &dir)).transpose()?;
-    match (failure, outcome) {
-        (Some(error), _) => Err(error),
-        (None, Some(false)) => Ok(ExitCode::from(DISAGREES)),
-        (None, _) => Ok(ExitCode::SUCCESS),
-    }
+    let agrees = meta.map(|meta| write(args, &meta, profile, results, &dir)).transpose()?;
+    let code = ending?.unwrap_or(if agrees == Some(false) { DISAGREES } else { 0 });
+    Ok(ExitCode::from(code))
 }
 
 /// A new directory for the result and the live runs.
@@ -176,25 +175,22 @@ fn directory(args: &Args) -> anyhow::Result<PathBuf> {
     made().with_context(|| format!("cannot create a directory in {}", args.output_dir.display()))
 }
 
-/// Validates one scenario; the meta data is that of its last live run.
+/// Validates one scenario; the meta data is that of its last live run. None: somebody stopped it.
 fn one(
     args: &Args,
     pair: &Pair,
     profile: Option<&NamedProfile>,
-    dir: &Path,
-) -> anyhow::Result<(ScenarioResult, RunMeta)> {
+    live: &Live<'_>,
+) -> anyhow::Result<Option<(ScenarioResult, RunMeta)>> {
     let plan_sha256 = Plan::new(&pair.live).sha256();
     let seed = pair.live.simulation.seed;
     terminal::say(format_args!("seed {seed} · {} · plan {}", pair.live.name, &plan_sha256[..12]));
     let profile = profile.map(|named| &named.profile);
     let ensemble = ensemble::ensemble(&pair.simulated, profile, args.ensemble, args.time_scale);
-    let options = Options { time_scale: args.time_scale, output_dir: dir.to_owned(), progress: args.progress };
-    let mut observed = Vec::new();
-    let mut runs = Vec::new();
-    let mut meta = None;
+    let (mut observed, mut runs, mut meta) = (Vec::new(), Vec::new(), None);
     for n in 1..=args.runs {
         terminal::note(format_args!("{}: live run {n} of {}", pair.live.name, args.runs));
-        let Live { data, report } = valid(&pair.live, &options)?;
+        let Some((data, report)) = live.valid(&pair.live)? else { return Ok(None) };
         observed.push(Observed::of(&data, &report));
         runs.push(LiveRun::new(&data.meta.id, &report.validity));
         meta = Some(data.meta);
@@ -202,20 +198,7 @@ fn one(
     let pairs = pairs_assertable(&pair.live, &pair.simulated);
     let verdicts = judge(&observed, &ensemble, args.time_scale, pairs, profile.is_some());
     let result = ScenarioResult::new(&pair.live, &plan_sha256, runs, &observed, &ensemble, verdicts);
-    Ok((result, meta.context("no live run")?))
-}
-
-/// A live run that may be believed. One that is INVALID says nothing about the simulation, and is run again.
-fn valid(scenario: &Scenario, options: &Options) -> anyhow::Result<Live> {
-    for _ in 0..MOST_TRIES {
-        let live = live::run(scenario, options)?;
-        if live.report.validity.verdict != Verdict::Invalid {
-            return Ok(live);
-        }
-        let reasons: Vec<&str> = live.report.validity.reasons.iter().map(|reason| reason.code.as_str()).collect();
-        terminal::note(format_args!("{}: INVALID ({}) and does not count", live.data.meta.id, reasons.join(", ")));
-    }
-    anyhow::bail!("{MOST_TRIES} live runs in a row were INVALID")
+    Ok(meta.map(|meta| (result, meta)))
 }
 
 /// Writes the files; whether everything agrees.

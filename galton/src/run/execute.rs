@@ -1,0 +1,119 @@
+//! One live run as a function: processes up, load, processes down, records read. What is made of them is the caller's.
+
+use std::path::{Path, PathBuf};
+
+use galton_core::plan::Plan;
+use galton_core::{HostId, Scenario};
+use galton_loadgen::ProgressStyle;
+use galton_report::{Report, RunData};
+use galton_runtime::{Shutdown, role, terminal};
+
+use super::collect::{self, Evidence};
+use super::conduct::{Conductor, Ending};
+use crate::cluster::{Cluster, Launch, Places, Process, flag};
+use crate::machine;
+use crate::run_dir::RunDir;
+
+/// How a run is made, beside its scenario.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RunOptions {
+    /// Scenario seconds per machine second.
+    pub(crate) time_scale: f64,
+    /// What is shown while it runs.
+    pub(crate) progress: ProgressStyle,
+    /// Whether seed, plan and scenario are told on stdout before it begins.
+    pub(crate) announce: bool,
+}
+
+/// A run that is over.
+#[derive(Debug)]
+pub(crate) struct Executed {
+    /// Its records.
+    pub(crate) data: RunData,
+    /// How the load came to its end.
+    pub(crate) ending: Ending,
+    /// Its directory, below the scenario's `reporting.output_dir`. It has no report yet.
+    pub(crate) dir: RunDir,
+}
+
+/// Runs a scenario on real processes. An interrupt ends the run early and is told in [`Executed::ending`]; none of the
+/// processes is left when this returns.
+pub(crate) fn execute(scenario: Scenario, options: &RunOptions, shutdown: &Shutdown) -> anyhow::Result<Executed> {
+    let started = machine::wall_clock();
+    let dir = RunDir::create(&scenario, &machine::file_name(started))?;
+    let plan_sha256 = Plan::new(&scenario).sha256();
+    if options.announce {
+        let seed = scenario.simulation.seed;
+        terminal::say(format_args!("seed {seed} · {} · plan {}", scenario.name, &plan_sha256[..12]));
+        terminal::say(galton_report::sentence(&scenario));
+    }
+    let (evidence, ending) = role::run_local(conduct(options, &scenario, &dir, shutdown))?;
+    let data = collect::collect(&dir, scenario, evidence, options.time_scale, plan_sha256)?;
+    Ok(Executed { data, ending, dir })
+}
+
+async fn conduct(
+    options: &RunOptions,
+    scenario: &Scenario,
+    dir: &RunDir,
+    shutdown: &Shutdown,
+) -> anyhow::Result<(Evidence, Ending)> {
+    let launch = Launch::new(dir.file("scenario.json"), options.time_scale)?;
+    let (mut cluster, loadgen) = tokio::select! {
+        started = start(&launch, scenario, dir) => started?,
+        _ = shutdown.wait() => anyhow::bail!("interrupted before the run began"),
+    };
+    let mut conductor = Conductor::new(dir, scenario, options, loadgen);
+    let ending = conductor.run(&mut cluster, shutdown).await?;
+    let evidence = conductor.end(&mut cluster).await?;
+    Ok((evidence, ending))
+}
+
+async fn start(launch: &Launch, scenario: &Scenario, dir: &RunDir) -> anyhow::Result<(Cluster, Process)> {
+    let cluster = Cluster::start(launch, scenario, dir, Vec::new(), |_| Vec::new()).await?;
+    let loadgen = launch.start("loadgen", "loadgen".to_owned(), loadgen_args(dir, &cluster), dir).await?;
+    Ok((cluster, loadgen))
+}
+
+fn loadgen_args(dir: &RunDir, cluster: &Cluster) -> Vec<String> {
+    let mut args = vec!["--wait-start".to_owned()];
+    args.extend(flag("--trace", dir.file("trace.csv").display()));
+    for (host, proxy) in cluster.proxies.iter().enumerate() {
+        let data = proxy.announce().data.as_deref().unwrap_or_default();
+        args.extend(flag("--proxy", format!("{host}={data}")));
+    }
+    args
+}
+
+// === impl Executed ===
+
+impl Executed {
+    /// Writes the report, and the series behind it, into the run directory; returns the path to look at.
+    pub(crate) fn write(&self, report: &Report) -> anyhow::Result<PathBuf> {
+        collect::write(&self.dir, &self.data, report)
+    }
+}
+
+// === impl RunDir ===
+
+impl Places for RunDir {
+    fn book(&self, process: &str) -> Option<PathBuf> {
+        Some(RunDir::book(self, process))
+    }
+
+    fn log(&self, process: &str) -> Option<PathBuf> {
+        Some(RunDir::log(self, process))
+    }
+
+    fn records(&self, host: HostId) -> Option<PathBuf> {
+        Some(RunDir::records(self, host))
+    }
+
+    fn run_dir(&self) -> Option<&Path> {
+        Some(self.path())
+    }
+
+    fn map(&self) -> PathBuf {
+        self.file("load.map")
+    }
+}
