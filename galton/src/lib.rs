@@ -1,5 +1,6 @@
-//! The command line of Galton: the conductor (`run`, `up`), the machine's profile (`calibrate`), what works on scenario
-//! files (`check`, `schema`), and the roles that a run starts as processes of its own.
+//! The command line of Galton: live runs (`run`, `up`) and simulated ones (`simulate`), what holds them against each other
+//! (`validate`, `calibrate`, `compare`), what works on scenario files (`check`, `schema`, `plan`), and the roles that a run starts
+//! as processes of its own.
 
 mod calibrate;
 mod check;
@@ -18,6 +19,7 @@ mod scenario_args;
 mod scrape;
 mod simulate;
 mod up;
+mod validate;
 
 use std::fmt::{self, Display};
 use std::io::IsTerminal as _;
@@ -44,6 +46,8 @@ enum Command {
     Run(run::Args),
     /// Simulate a scenario, thousands of times faster, and write the same report
     Simulate(simulate::Args),
+    /// Hold live runs of scenarios against an ensemble of simulated ones
+    Validate(validate::Args),
     /// Start a scenario's proxies, scaler and targets without a load, until interrupted
     Up(up::Args),
     /// Measure what this machine adds to a run, and write its profile
@@ -71,6 +75,7 @@ pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(args),
         Command::Simulate(args) => simulate::run(&args),
+        Command::Validate(args) => validate::run(&args),
         Command::Up(args) => up::run(args),
         Command::Calibrate(args) => calibrate::run(args),
         Command::Check(args) => check::check(&args),

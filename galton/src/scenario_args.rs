@@ -32,7 +32,8 @@ enum Arch {
     LeastConns,
 }
 
-fn key_value(text: &str) -> Result<(String, String), String> {
+/// Parses `KEY=VALUE`.
+pub(crate) fn key_value(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE, such as traffic.timeout_ms=500")?;
     Ok((key.to_owned(), value.to_owned()))
 }

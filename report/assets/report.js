@@ -6,6 +6,7 @@
   const plots = JSON.parse(document.getElementById("plots").textContent);
   const HEIGHT = 260;
   const WHOLE = [0, 1, 2, 3, 4, 5, 6, 7, 8].flatMap((e) => [1, 2, 5].map((k) => k * Math.pow(10, e)));
+  const LOG_SPLITS = [-3, -2, -1].flatMap((e) => [1, 2, 5].map((k) => k / Math.pow(10, -e))).concat(WHOLE);
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   let drawn = [];
 
@@ -28,16 +29,28 @@
   function axes(plot) {
     const base = { stroke: color("soft"), grid: { stroke: color("line"), width: 1 }, ticks: { stroke: color("line"), width: 1 },
       font: "12px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif", labelSize: 20, labelGap: 0 };
-    const x = Object.assign({}, base, { label: xLabel(plot), size: 30, values: (u, splits) => splits.map(number) });
+    const x = Object.assign({}, base, { label: xLabel(plot), size: 30, values: labels });
     if (plot.kind === "bars") {
       x.splits = (u, i, min, max) => ticks(plot.labels.length, min, max, u.width);
       x.values = (u, splits) => splits.map((i) => plot.labels[i]);
       x.grid = { show: false };
     }
-    const y = Object.assign({}, base, { label: plot.y, size: 64, values: (u, splits) => splits.map(number) });
+    const y = Object.assign({}, base, { label: plot.y, size: 64, values: labels });
     // Things that are counted have no halves.
     if (["targets", "requests", "rejects"].includes(plot.y)) y.incrs = WHOLE;
+    if (plot.log_x) logarithmic(x);
+    if (plot.log_y) logarithmic(y);
     return [x, y];
+  }
+
+  function labels(u, splits) {
+    return splits.map(number);
+  }
+
+  // 1, 2, 5, 10, … within the range, each with a label.
+  function logarithmic(axis) {
+    axis.splits = (u, i, min, max) => LOG_SPLITS.filter((value) => value >= min && value <= max);
+    axis.filter = (u, splits) => splits;
   }
 
   function xLabel(plot) {
@@ -62,6 +75,12 @@
         return { label, stroke, width: 1.5, paths: uPlot.paths.stepped({ align: 1 }), points: { show: false } };
       case "line":
         return { label, stroke, width: 1.5, points: { show: false } };
+      // One side of a band: the band is the fill between the two.
+      case "edge":
+        return { label, stroke, width: 1, paths: course(one), points: { show: false } };
+      // Drawn over others, which show through.
+      case "dashed":
+        return { label, stroke, width: 1.5, dash: [5, 5], paths: course(one), points: { show: false } };
       case "points":
         return { label, stroke, paths: () => null, points: { show: true, size: 3, width: 0, fill: stroke } };
       case "marks":
@@ -73,6 +92,14 @@
           points: { show: false } };
       }
     }
+  }
+
+  function course(one) {
+    return one.stepped ? uPlot.paths.stepped({ align: 1 }) : uPlot.paths.linear();
+  }
+
+  function stacked(plot) {
+    return plot.kind === "bars" && !plot.overlaid;
   }
 
   // Stacked bars: each stands on those shown after it, and the legend shows its own value.
@@ -109,12 +136,17 @@
     const found = { width, height: HEIGHT, axes: axes(plot), series: [x].concat(series), legend: { live: true },
       scales: { x: { time: false }, y: { range: fromZero } }, hooks: {},
       cursor: { drag: { x: true, y: false, uni: 20 }, points: { size: 6 } } };
+    if (plot.y_span) found.scales.y.range = plot.y_span;
+    // Shares of very different size; a bar stands on the axis.
+    if (plot.log_y) found.scales.y = { distr: 3, log: 10, range: plot.kind === "bars" ? decades : undefined };
+    if (plot.log_x) Object.assign(found.scales.x, { distr: 3, log: 10 });
+    if (plot.band) found.bands = [{ series: plot.band.map((i) => i + 1), fill: color("band") }];
     found.scales.x.range = (u, min, max) => whole(plot, min, max) ? reach(plot) : [min, max];
     if (plot.kind === "time") {
-      found.cursor.sync = { key: "time", setSeries: false };
+      found.cursor.sync = { key: plot.group || "time", setSeries: false };
       found.hooks.drawClear = [shadeOutside(plot)];
     }
-    if (bars) {
+    if (stacked(plot)) {
       found.hooks.setSeries = [(u, i, changes) => {
         if (changes.show != null) u.setData(stack(plot, u.series.slice(1).map((s) => s.show)), false);
         u.redraw(true);
@@ -126,7 +158,7 @@
   // What the x axis shows when nothing is zoomed.
   function reach(plot) {
     switch (plot.kind) {
-      case "time": return plot.span;
+      case "time": case "xy": return plot.span;
       case "bars": return [-0.6, plot.labels.length - 0.4];
       default: return [plot.x[0], plot.x[plot.x.length - 1] + plot.width];
     }
@@ -142,6 +174,12 @@
     return [0, max == null || max <= 0 ? 1 : max * 1.05];
   }
 
+  // Whole decades, so that every bar has a height.
+  function decades(u, min, max) {
+    const exponent = (value) => Math.log10(value == null || value <= 0 ? 1 : value);
+    return [Math.pow(10, Math.floor(exponent(min) - 0.1)), Math.pow(10, Math.ceil(exponent(max)))];
+  }
+
   // To uPlot, null interrupts a line and undefined does not: false marks places that a line has nothing to say about.
   function orAbsent(value) {
     return value === false ? undefined : value;
@@ -149,8 +187,9 @@
 
   function draw(plot) {
     const box = document.getElementById("plot-" + plot.id);
-    const data = plot.kind === "bars" ? stack(plot, plot.series.map(() => true))
-      : [plot.x].concat(plot.series.map((one) => one.values.map(orAbsent)));
+    const x = plot.kind === "bars" ? plot.labels.map((_, i) => i) : plot.x;
+    const data = stacked(plot) ? stack(plot, plot.series.map(() => true))
+      : [x].concat(plot.series.map((one) => one.values.map(orAbsent)));
     const chart = new uPlot(options(plot, box.clientWidth), data, box);
     drawn.push({ chart, box });
   }

@@ -13,6 +13,7 @@ mod replications;
 mod sentence;
 mod stats;
 pub mod units;
+pub mod validate;
 mod validity;
 mod write;
 

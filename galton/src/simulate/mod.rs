@@ -18,6 +18,7 @@ use crate::run_dir::RunDir;
 use crate::scenario_args::ScenarioArgs;
 use crate::{machine, profile_file};
 
+pub(crate) use replicate::on_all_cores;
 pub(crate) use run::{Jitter, Setting, records};
 
 /// Shown by `--help`.

@@ -11,7 +11,7 @@ mod weighted;
 pub use sample::{Quantile, Summary, needed};
 pub use weighted::{GaugeQuantile, GaugeSummary};
 
-pub(crate) use sample::Samples;
+pub(crate) use sample::{Samples, exact_quantile};
 pub(crate) use student::student;
 pub(crate) use weighted::{Weighted, plain_option};
 

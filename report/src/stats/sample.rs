@@ -295,6 +295,11 @@ pub fn needed(q: f64) -> u64 {
     if q >= 1.0 { 1 } else { (ALPHA.ln() / q.ln()).ceil() as u64 }
 }
 
+/// The smallest value with a cumulative count of at least ⌈q·n⌉; none: no values.
+pub(crate) fn exact_quantile(sorted: &[u64], q: f64) -> Option<u64> {
+    sorted.get(rank(sorted.len() as u64, q) as usize - 1).copied()
+}
+
 /// ⌈q·n⌉, from 1. Exact in millionths: 0.9999 · 10 000 in floating point is above 9 999.
 fn rank(n: u64, q: f64) -> u64 {
     let millionths = (q * 1e6).round() as u128;

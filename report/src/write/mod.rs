@@ -3,7 +3,8 @@
 mod csvs;
 mod html;
 mod markdown;
-mod tables;
+pub(crate) mod page;
+pub(crate) mod tables;
 mod terminal;
 
 use crate::model::Report;

@@ -2,10 +2,10 @@
 
 use galton_core::Nanos;
 
-use super::escape;
 use crate::model::Report;
 use crate::stats::Summary;
 use crate::units::{NOT_AVAILABLE, count, digits, percent, rate, time};
+use crate::write::page::escape;
 
 pub(super) fn write(report: &Report) -> String {
     let c = &report.counts;

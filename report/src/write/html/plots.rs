@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::model::{Report, Row};
 use crate::plot_data::{Bins, FleetMark};
 use crate::units::{count, time};
+use crate::write::page::{number, series};
 
 /// Bars of the plot of load per target; more could not be told apart.
 const MOST_BARS: usize = 100;
@@ -41,19 +42,6 @@ pub(super) fn all(report: &Report) -> Vec<Plot> {
         load(report),
     ];
     plots.into_iter().flatten().collect()
-}
-
-/// One line, or set of points or bars.
-fn series(label: &str, color: &str, style: &str, values: Vec<Value>) -> Value {
-    json!({"label": label, "color": color, "style": style, "values": values})
-}
-
-/// A number, rounded to what a screen shows; none as null.
-fn number(value: Option<f64>) -> Value {
-    match value {
-        Some(v) => json!((v * 1e4).round() / 1e4),
-        None => Value::Null,
-    }
 }
 
 fn secs(ns: f64) -> Value {

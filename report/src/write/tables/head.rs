@@ -60,7 +60,7 @@ pub(super) fn run(report: &Report) -> Section {
 }
 
 /// The command as a shell takes it.
-pub(in crate::write) fn command_line(words: &[String]) -> String {
+pub(crate) fn command_line(words: &[String]) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
     let quote = |word: &String| {
         if !word.is_empty() && word.chars().all(plain) {

@@ -8,7 +8,7 @@ mod targets;
 
 use crate::model::Report;
 
-pub(super) use self::head::command_line;
+pub(crate) use self::head::command_line;
 
 /// Rows of a table on a page: what a person may still look through. `result.json` holds them all.
 const MOST_ROWS: usize = 200;
@@ -26,25 +26,25 @@ pub(super) struct Section {
 
 /// One table.
 #[derive(Clone, Debug)]
-pub(super) struct Table {
-    pub(super) caption: String,
-    pub(super) columns: Vec<Column>,
-    pub(super) rows: Vec<Vec<Cell>>,
+pub(crate) struct Table {
+    pub(crate) caption: String,
+    pub(crate) columns: Vec<Column>,
+    pub(crate) rows: Vec<Vec<Cell>>,
 }
 
 /// One column.
 #[derive(Clone, Debug)]
-pub(super) struct Column {
-    pub(super) name: String,
+pub(crate) struct Column {
+    pub(crate) name: String,
     /// Aligned to the right.
-    pub(super) numeric: bool,
+    pub(crate) numeric: bool,
 }
 
 /// One cell: its text, and what is printed small beside it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Cell {
-    pub(super) text: String,
-    pub(super) aside: String,
+pub(crate) struct Cell {
+    pub(crate) text: String,
+    pub(crate) aside: String,
 }
 
 /// All sections, in order.
@@ -67,13 +67,13 @@ pub(super) fn sections(report: &Report) -> Vec<Section> {
 
 impl Table {
     /// With a caption, text columns, then numeric columns.
-    fn new(caption: impl Into<String>, text: &[&str], numeric: &[&str]) -> Self {
+    pub(crate) fn new(caption: impl Into<String>, text: &[&str], numeric: &[&str]) -> Self {
         let column = |numeric| move |name: &&str| Column { name: (*name).to_owned(), numeric };
         let columns = text.iter().map(column(false)).chain(numeric.iter().map(column(true))).collect();
         Self { caption: caption.into(), columns, rows: Vec::new() }
     }
 
-    fn row<C: Into<Cell>>(&mut self, cells: impl IntoIterator<Item = C>) {
+    pub(crate) fn row<C: Into<Cell>>(&mut self, cells: impl IntoIterator<Item = C>) {
         self.rows.push(cells.into_iter().map(Into::into).collect());
     }
 
@@ -91,7 +91,7 @@ impl Table {
 // === impl Cell ===
 
 impl Cell {
-    fn with(text: impl Into<String>, aside: impl Into<String>) -> Self {
+    pub(crate) fn with(text: impl Into<String>, aside: impl Into<String>) -> Self {
         Self { text: text.into(), aside: aside.into() }
     }
 }
