@@ -5,8 +5,10 @@
 
 mod common;
 
+use std::collections::HashSet;
+
 use galton_core::record::TraceRow;
-use galton_core::{Nanos, Outcome};
+use galton_core::{Nanos, Outcome, RequestId};
 use galton_sim::{Simulated, simulate};
 use serde_json::{Value, json};
 
@@ -24,7 +26,7 @@ fn base() -> Value {
     })
 }
 
-fn scenarios() -> [(&'static str, Value); 5] {
+fn scenarios() -> [(&'static str, Value); 6] {
     let queue = json!({"mode": "queue", "depth": 50, "timeout_ms": 700});
     let lc = |more: Value| json!({"load_balancer": {"architecture": "least_conns", "lc": more}});
     [
@@ -33,6 +35,10 @@ fn scenarios() -> [(&'static str, Value); 5] {
         ("round robin with a queue", json!({"load_balancer": {"no_capacity": queue}})),
         ("least connections that scales", lc(json!({}))),
         ("least connections behind a lock", lc(json!({"shared_map_lock_latency_ms": 2}))),
+        (
+            "callers that leave",
+            json!({"traffic": {"timeout_ms": 200}, "load_balancer": {"architecture": "least_conns"}}),
+        ),
     ]
 }
 
@@ -41,9 +47,10 @@ fn stay(row: &TraceRow) -> (Nanos, Nanos) {
     (row.t_send.unwrap(), row.t_end.unwrap())
 }
 
-/// When a target held it: to the end of the hold, or until the caller left.
-fn held(row: &TraceRow) -> Option<(Nanos, Nanos)> {
-    Some((row.target_start?, row.target_done.or(row.t_end)?))
+/// When a target held it to the end of its hold. Of others the trace does not know it, as their answers do not say.
+fn served(row: &TraceRow) -> Option<(Nanos, Nanos)> {
+    let ok = common::outcome(row) == Some(Outcome::Ok);
+    ok.then(|| (row.target_start.unwrap(), row.target_done.unwrap()))
 }
 
 fn length((from, to): (Nanos, Nanos)) -> u128 {
@@ -53,9 +60,10 @@ fn length((from, to): (Nanos, Nanos)) -> u128 {
 fn check(what: &str, run: &Simulated) {
     let in_system = common::integral(run.trace.iter().map(stay));
     assert_eq!(in_system, run.trace.iter().map(|row| length(stay(row))).sum(), "{what}: in the system");
-    let occupying = run.decisions.iter().filter(|d| d.kind.occupied());
+    let ok: HashSet<RequestId> = run.trace.iter().filter(|row| served(row).is_some()).map(TraceRow::request).collect();
+    let occupying = run.decisions.iter().filter(|d| d.kind.occupied() && ok.contains(&d.request));
     let at_targets = common::integral(occupying.map(|d| (d.at, d.until)));
-    assert_eq!(at_targets, run.trace.iter().filter_map(held).map(length).sum(), "{what}: at the targets");
+    assert_eq!(at_targets, run.trace.iter().filter_map(served).map(length).sum(), "{what}: at the targets");
 }
 
 #[test]
@@ -79,8 +87,8 @@ fn the_slots_that_are_busy_are_the_load_that_is_not_lost() {
             "load_balancer": {"architecture": "least_conns", "no_capacity": "fail"}
         })],
     ));
-    let busy = common::integral(run.trace.iter().filter_map(held)) as f64 / 1e9 / 1_000.0;
+    let busy = common::integral(run.trace.iter().filter_map(served)) as f64 / 1e9 / 1_000.0;
     common::close("busy slots", busy, erlang * (1.0 - common::erlang_b(8, erlang)), 0.008);
-    let served = common::share(&run.trace, |row| common::outcome(row) == Some(Outcome::Ok));
-    common::close("served", served, 1.0 - common::erlang_b(8, erlang), 0.01);
+    let share = common::share(&run.trace, |row| served(row).is_some());
+    common::close("served", share, 1.0 - common::erlang_b(8, erlang), 0.01);
 }

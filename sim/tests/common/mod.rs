@@ -6,11 +6,11 @@ use galton_core::record::{TraceOutcome, TraceRow};
 use galton_core::{Nanos, Outcome, Scenario};
 use serde_json::{Value, json};
 
-/// The scenario that `base` describes with `changes` laid over it.
+/// The scenario that `base` describes with `changes` laid over it. The `file` of an arrival trace is its text.
 pub(crate) fn scenario(base: &Value, changes: &[&Value]) -> Scenario {
     let mut value = base.clone();
     changes.iter().for_each(|change| merge(&mut value, change));
-    Scenario::from_value("test", &value, &mut |_| Err("no files here".to_owned())).expect("the scenario of a test")
+    Scenario::from_value("test", &value, &mut |text| Ok(text.to_owned())).expect("the scenario of a test")
 }
 
 /// Lays `from` over `into`, key by key; a distribution replaces the whole of another.
