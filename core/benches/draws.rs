@@ -9,7 +9,7 @@ fn main() {
 }
 
 /// A generator set up for its key, and one uniform out of it.
-#[divan::bench]
+#[divan::bench(sample_size = 1_000)]
 fn keyed(bencher: Bencher<'_, '_>) {
     let mut key = 0;
     bencher.bench_local(|| {
@@ -31,7 +31,7 @@ fn distribution(name: &str) -> Dist {
 }
 
 /// The same, and a sample of a prepared distribution.
-#[divan::bench(args = DISTRIBUTIONS)]
+#[divan::bench(args = DISTRIBUTIONS, sample_size = 1_000)]
 fn sampled(bencher: Bencher<'_, '_>, name: &str) {
     let sampler = distribution(name).sampler();
     let mut key = 0;

@@ -23,12 +23,12 @@ struct Rig {
     fx: Vec<Effect>,
 }
 
-#[divan::bench(args = FLEETS)]
+#[divan::bench(args = FLEETS, sample_size = 1_000)]
 fn round_robin(bencher: Bencher<'_, '_>, targets: u32) {
     request(bencher, Architecture::RoundRobin, targets);
 }
 
-#[divan::bench(args = FLEETS)]
+#[divan::bench(args = FLEETS, sample_size = 1_000)]
 fn least_conns(bencher: Bencher<'_, '_>, targets: u32) {
     request(bencher, Architecture::LeastConns, targets);
 }
