@@ -22,7 +22,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 
 use anyhow::{Context, ensure};
-use galton_core::table::{FleetRows, LoadTable, Lowest, Moved, RowState, Slot};
+use galton_core::table::{FleetRows, Head, LoadTable, Lowest, Moved, RowState, Slot};
 use galton_core::{HostId, Incarnation, Nanos, TargetId};
 
 use index::{Index, NEVER};
@@ -195,13 +195,22 @@ impl LoadTable for HostMap {
         self.index.shared.ready().load(Relaxed) as u32
     }
 
-    fn set_waiting(&mut self, host: HostId, since: Option<Nanos>) {
+    fn set_waiting(&mut self, host: HostId, head: Option<Head>) {
         debug_assert_eq!(host, self.host, "cells belong to their host alone");
-        self.index.shared.waiting()[self.host.0 as usize].store(since.map_or(NEVER, |since| since.0), Relaxed);
+        self.index.shared.waiting()[self.host.0 as usize].store(head.map_or(NEVER, word), Relaxed);
     }
 
-    fn longest_waiting(&self) -> Option<HostId> {
-        let waiting = self.index.shared.waiting().iter().map(|since| since.load(Relaxed)).zip(0..);
-        waiting.min().filter(|(since, _)| *since != NEVER).map(|(_, host)| HostId(host))
+    fn longest_waiting(&self, refused: bool) -> Option<HostId> {
+        let waiting = self.index.shared.waiting().iter().map(|word| word.load(Relaxed)).zip(0..);
+        let counting = waiting.filter(|(word, _)| *word != NEVER && (refused || word & REFUSED == 0));
+        counting.min_by_key(|(word, host)| (word & !REFUSED, *host)).map(|(_, host)| HostId(host))
     }
+}
+
+/// The bit of a head that a target has refused.
+const REFUSED: u64 = 1 << 63;
+
+/// A head as one word: since when it has been waiting, and whether it has been refused.
+fn word(head: Head) -> u64 {
+    head.since.0.min(REFUSED - 2) | if head.refused { REFUSED } else { 0 }
 }

@@ -11,7 +11,7 @@ use super::{Cx, Effect, Host, Policy, TimerId};
 use crate::ids::{CallId, TargetId};
 use crate::outcome::RejectReason;
 use crate::scenario::NoCapacity;
-use crate::table::LoadTable;
+use crate::table::{Head, LoadTable};
 use crate::time::Nanos;
 
 /// Calls that wait, by place. A call keeps its place while it is tried, and comes back to it.
@@ -26,8 +26,8 @@ impl Queue {
         self.waiting.is_empty()
     }
 
-    fn head_since(&self) -> Option<Nanos> {
-        self.waiting.values().next().map(|(_, since)| *since)
+    fn head(&self) -> Option<(CallId, Nanos)> {
+        self.waiting.values().next().copied()
     }
 }
 
@@ -79,8 +79,9 @@ impl Host {
             self.publish_head(cx);
             self.begin_round(id, cx);
         }
+        // Whoever was refused although there is room waits for a change, or such hosts would wake each other for ever.
         if shared && self.queue.is_empty() && self.has_room(cx) {
-            self.wake_longest_waiting(cx);
+            self.wake_longest_waiting(false, cx);
         }
     }
 
@@ -98,12 +99,13 @@ impl Host {
         }
         match self.policy {
             Policy::RoundRobin(_) => self.serve_queue(1, cx),
-            Policy::LeastConns(_) => self.wake_longest_waiting(cx),
+            Policy::LeastConns(_) => self.wake_longest_waiting(true, cx),
         }
     }
 
-    fn wake_longest_waiting<T: LoadTable>(&mut self, cx: &mut Cx<'_, T>) {
-        match cx.table.longest_waiting() {
+    /// `refused`: something has changed, so that those that were refused have a chance too.
+    fn wake_longest_waiting<T: LoadTable>(&mut self, refused: bool, cx: &mut Cx<'_, T>) {
+        match cx.table.longest_waiting(refused) {
             Some(host) if host == self.id => self.serve_queue(1, cx),
             Some(host) => cx.fx.push(Effect::Wake { host }),
             None => {}
@@ -128,7 +130,9 @@ impl Host {
     }
 
     fn publish_head<T: LoadTable>(&self, cx: &mut Cx<'_, T>) {
-        cx.table.set_waiting(self.id, self.queue.head_since());
+        let refused = |call: CallId| self.calls.get(call).is_some_and(|call| !call.tried.is_empty());
+        let head = self.queue.head().map(|(call, since)| Head { since, refused: refused(call) });
+        cx.table.set_waiting(self.id, head);
     }
 
     /// Whether the shared table has a candidate; never, where there is none.

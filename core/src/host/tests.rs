@@ -248,7 +248,7 @@ fn a_release_wakes_the_host_whose_head_has_waited_longest() {
     let queue = json!({"no_capacity": {"mode": "queue", "depth": 9, "timeout_ms": 100}});
     let mut rig = rig(1, least_conns(queue));
     rig.arrive(ms(1), 1);
-    crate::table::LoadTable::set_waiting(&mut rig.table, HostId(7), Some(ms(2)));
+    crate::table::LoadTable::set_waiting(&mut rig.table, HostId(7), Some(crate::table::Head::fresh(ms(2))));
     assert_eq!(rig.end(ms(5), DONE), ["1 ok after 1", "wake 7"]);
 }
 

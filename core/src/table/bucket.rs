@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::positions::Positions;
-use super::{FleetRows, LoadTable, Lowest, Moved, RowState, Slot};
+use super::{FleetRows, Head, LoadTable, Lowest, Moved, RowState, Slot};
 use crate::ids::{HostId, Incarnation, TargetId};
 use crate::time::Nanos;
 
@@ -27,7 +27,7 @@ pub struct BucketTable {
     buckets: Vec<Positions>,
     /// The counts whose bucket is not empty.
     occupied: Positions,
-    waiting: BTreeMap<HostId, Nanos>,
+    waiting: BTreeMap<HostId, Head>,
     ready: u32,
     total: u64,
     free: Nanos,
@@ -303,15 +303,16 @@ impl LoadTable for BucketTable {
         self.ready
     }
 
-    fn set_waiting(&mut self, host: HostId, since: Option<Nanos>) {
-        match since {
-            Some(since) => self.waiting.insert(host, since),
+    fn set_waiting(&mut self, host: HostId, head: Option<Head>) {
+        match head {
+            Some(head) => self.waiting.insert(host, head),
             None => self.waiting.remove(&host),
         };
     }
 
-    fn longest_waiting(&self) -> Option<HostId> {
-        self.waiting.iter().min_by_key(|(_, since)| **since).map(|(host, _)| *host)
+    fn longest_waiting(&self, refused: bool) -> Option<HostId> {
+        let counting = self.waiting.iter().filter(|(_, head)| refused || !head.refused);
+        counting.min_by_key(|(_, head)| head.since).map(|(host, _)| *host)
     }
 }
 

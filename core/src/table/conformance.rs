@@ -5,7 +5,7 @@
 
 mod model;
 
-use super::{FleetRows, LoadTable, Lowest, Moved, RowState, Slot};
+use super::{FleetRows, Head, LoadTable, Lowest, Moved, RowState, Slot};
 use crate::ids::{HostId, TargetId};
 use crate::time::Nanos;
 
@@ -280,18 +280,20 @@ fn never_idle<T: LoadTable + FleetRows>(mut table: T) {
 }
 
 fn waiting_heads<T: LoadTable + FleetRows>(mut table: T) {
-    assert_eq!(table.longest_waiting(), None);
-    table.set_waiting(HostId(2), Some(Nanos(5)));
-    table.set_waiting(HostId(0), Some(Nanos(7)));
-    assert_eq!(table.longest_waiting(), Some(HostId(2)));
-    table.set_waiting(HostId(1), Some(Nanos(5)));
-    assert_eq!(table.longest_waiting(), Some(HostId(1)), "the lowest number among equals");
-    table.set_waiting(HostId(1), Some(Nanos(8)));
+    assert_eq!(table.longest_waiting(true), None);
+    table.set_waiting(HostId(2), Some(Head::fresh(Nanos(5))));
+    table.set_waiting(HostId(0), Some(Head::fresh(Nanos(7))));
+    assert_eq!(table.longest_waiting(true), Some(HostId(2)));
+    table.set_waiting(HostId(1), Some(Head::fresh(Nanos(5))));
+    assert_eq!(table.longest_waiting(true), Some(HostId(1)), "the lowest number among equals");
+    table.set_waiting(HostId(1), Some(Head::fresh(Nanos(8))));
     table.forget_host(HostId(2), Nanos(9));
-    assert_eq!(table.longest_waiting(), Some(HostId(0)));
+    assert_eq!(table.longest_waiting(true), Some(HostId(0)));
+    table.set_waiting(HostId(0), Some(Head { since: Nanos(1), refused: true }));
+    assert_eq!((table.longest_waiting(true), table.longest_waiting(false)), (Some(HostId(0)), Some(HostId(1))));
     table.set_waiting(HostId(0), None);
     table.set_waiting(HostId(1), None);
-    assert_eq!(table.longest_waiting(), None);
+    assert_eq!((table.longest_waiting(true), table.longest_waiting(false)), (None, None));
 }
 
 fn claims<T: LoadTable>(mut table: T) {

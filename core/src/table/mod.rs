@@ -24,6 +24,22 @@ pub struct Lowest {
     pub stamp: u64,
 }
 
+/// The head of a host's queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Since when it has been waiting; below 2⁶³ nanoseconds.
+    pub since: Nanos,
+    /// A target has refused it although the table had room: there is no use in trying it again before something changes.
+    pub refused: bool,
+}
+
+impl Head {
+    /// One that no target has refused.
+    pub const fn fresh(since: Nanos) -> Self {
+        Self { since, refused: false }
+    }
+}
+
 /// The table changed since `lowest` looked: look again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moved;
@@ -87,11 +103,12 @@ pub trait LoadTable {
     /// The number of ready rows.
     fn ready(&self) -> u32;
 
-    /// Says since when the head of this host's queue has been waiting, or that nobody waits.
-    fn set_waiting(&mut self, host: HostId, since: Option<Nanos>);
+    /// Says who is at the head of this host's queue, or that nobody waits.
+    fn set_waiting(&mut self, host: HostId, head: Option<Head>);
 
-    /// The host whose head has waited longest; the lowest number among equals.
-    fn longest_waiting(&self) -> Option<HostId>;
+    /// The host whose head has waited longest, the lowest number among equals. `refused`: whether heads that have been refused
+    /// count.
+    fn longest_waiting(&self, refused: bool) -> Option<HostId>;
 }
 
 /// Where a row is in its life.

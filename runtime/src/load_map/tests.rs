@@ -2,7 +2,7 @@
 
 mod processes;
 
-use galton_core::table::conformance;
+use galton_core::table::{Head, conformance};
 use tempfile::TempDir;
 
 use super::*;
@@ -63,11 +63,11 @@ impl LoadTable for Machine {
     fn ready(&self) -> u32 {
         self.any().ready()
     }
-    fn set_waiting(&mut self, host: HostId, since: Option<Nanos>) {
-        self.host(host).set_waiting(host, since);
+    fn set_waiting(&mut self, host: HostId, head: Option<Head>) {
+        self.host(host).set_waiting(host, head);
     }
-    fn longest_waiting(&self) -> Option<HostId> {
-        self.any().longest_waiting()
+    fn longest_waiting(&self, refused: bool) -> Option<HostId> {
+        self.any().longest_waiting(refused)
     }
 }
 

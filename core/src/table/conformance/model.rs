@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{HOSTS, t};
 use crate::ids::{HostId, Incarnation, TargetId};
 use crate::rng::{KeyedRng, Purpose};
-use crate::table::{FleetRows, LoadTable, Lowest, RowState, Slot};
+use crate::table::{FleetRows, Head, LoadTable, Lowest, RowState, Slot};
 use crate::time::Nanos;
 
 const OPERATIONS: u64 = 1_500;
@@ -26,7 +26,7 @@ struct Model {
     /// The first incarnation that a target has not had: none comes again after it was removed.
     fresh: BTreeMap<TargetId, Incarnation>,
     slots: Vec<(HostId, Slot)>,
-    waiting: BTreeMap<HostId, Nanos>,
+    waiting: BTreeMap<HostId, Head>,
 }
 
 /// Runs random operations on table and model and compares all they show after each.
@@ -70,10 +70,11 @@ fn step<T: LoadTable + FleetRows>(table: &mut T, model: &mut Model, rng: &mut Ke
             model.forget(host, now);
         }
         _ => {
-            let since = (rng.below(2) == 0).then_some(now);
-            table.set_waiting(host, since);
+            let refused = rng.below(2) == 0;
+            let head = (rng.below(2) == 0).then_some(Head { since: now, refused });
+            table.set_waiting(host, head);
             model.waiting.remove(&host);
-            model.waiting.extend(since.map(|since| (host, since)));
+            model.waiting.extend(head.map(|head| (host, head)));
         }
     }
 }
@@ -113,8 +114,11 @@ fn compare<T: LoadTable + FleetRows>(table: &T, model: &Model, rng: &mut KeyedRn
     assert_eq!(table.ready() as usize, model.rows.values().filter(|row| row.state == RowState::Ready).count());
     let window = Nanos(u64::from(rng.below(40)));
     assert_eq!(table.idle(now, window), model.idle(now, window), "idle at {now} for {window}");
-    let longest = model.waiting.iter().map(|(host, since)| (*since, *host)).min().map(|(_, host)| host);
-    assert_eq!(table.longest_waiting(), longest);
+    for refused in [true, false] {
+        let counting = model.waiting.iter().filter(|(_, head)| refused || !head.refused);
+        let longest = counting.map(|(host, head)| (head.since, *host)).min().map(|(_, host)| host);
+        assert_eq!(table.longest_waiting(refused), longest);
+    }
 }
 
 fn compare_ties<T: LoadTable>(table: &T, model: &Model, low: &Lowest, lowest: &[TargetId], except: &[TargetId]) {

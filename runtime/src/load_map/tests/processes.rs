@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use galton_core::rng::{KeyedRng, Purpose};
-use galton_core::table::BucketTable;
+use galton_core::table::{BucketTable, Head};
 
 use super::*;
 use crate::mono_ns;
@@ -254,7 +254,7 @@ fn die(map: &mut HostMap, step: u32) {
     let host = map.host;
     wait_for("the fleet", || map.ready() == TARGETS);
     let _slot = map.reserve_at(host, TargetId(1)).unwrap();
-    map.set_waiting(host, Some(Nanos(1)));
+    map.set_waiting(host, Some(Head::fresh(Nanos(1))));
     let held = map.index.lock();
     let shared = &map.index.shared;
     map.index.write(&held, || {
@@ -285,10 +285,10 @@ fn a_death_within_an_update_is_put_right() {
         let held = if step == 0 { 1 } else { 2 };
         let low = map.lowest(&[]).unwrap();
         assert_eq!((low.count, low.len), (0, TARGETS - held), "what the cells say");
-        assert_eq!((map.longest_waiting(), audit(&fleet)[1]), (Some(HostId(1)), held.into()));
+        assert_eq!((map.longest_waiting(true), audit(&fleet)[1]), (Some(HostId(1)), held.into()));
         let slot = map.reserve(HostId(0), TargetId(5), &low).unwrap();
         assert_eq!(fleet.reap(Nanos(7)), [HostId(1)]);
-        assert_eq!((map.longest_waiting(), audit(&fleet)), (None, vec![1, 0]));
+        assert_eq!((map.longest_waiting(true), audit(&fleet)), (None, vec![1, 0]));
         assert!(map.idle(Nanos(9), Nanos(3)).iter().all(|target| target.0 > held), "not idle before the reaping");
         map.release(HostId(0), slot, Nanos(8));
         assert_eq!(fleet.total_in_flight(), 0);
