@@ -15,6 +15,8 @@ pub(crate) struct EventQueue<E> {
     events: Slab<E>,
     /// Those due at the time of the last event taken: what follows at once does not have to be sorted in.
     at_once: VecDeque<(Place, E)>,
+    /// One event that comes again and again, as the next arrival does: neither has it.
+    recurrent: Option<(Key, E)>,
     now: Nanos,
     places: u64,
 }
@@ -36,13 +38,23 @@ const EVENT_BITS: u32 = 24;
 impl<E> EventQueue<E> {
     pub(crate) fn new() -> Self {
         let (heap, events) = (QuaternaryHeap::new(), Slab::new());
-        Self { heap, events, at_once: VecDeque::new(), now: Nanos::ZERO, places: 0 }
+        Self { heap, events, at_once: VecDeque::new(), recurrent: None, now: Nanos::ZERO, places: 0 }
     }
 
     #[inline]
     pub(crate) fn push(&mut self, at: Nanos, event: E) {
         let place = self.place();
         if at <= self.now { self.at_once.push_back((place, event)) } else { self.push_at_place(place, at, event) }
+    }
+
+    /// As [`Self::push`], for the event that comes again and again: one at a time.
+    #[inline]
+    pub(crate) fn push_recurrent(&mut self, at: Nanos, event: E) {
+        let place = self.place();
+        match &self.recurrent {
+            None => self.recurrent = Some((Key::new(at.max(self.now), place, 0), event)),
+            Some(_) => self.push_at_place(place, at, event),
+        }
     }
 
     /// The next place, for an event that may not be needed.
@@ -62,12 +74,17 @@ impl<E> EventQueue<E> {
 
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<(Nanos, E)> {
-        let comes_first = |(place, _): &(Place, E)| {
-            let first = Key::new(self.now, *place, 0);
-            self.heap.peek().is_none_or(|Reverse(key)| first < *key)
-        };
-        if self.at_once.front().is_some_and(comes_first) {
+        let sorted = self.heap.peek().map_or(Key::NEVER, |Reverse(key)| *key);
+        let recurrent = self.recurrent.as_ref().map_or(Key::NEVER, |(key, _)| *key);
+        if let Some((place, _)) = self.at_once.front()
+            && Key::new(self.now, *place, 0) < sorted.min(recurrent)
+        {
             let (_, event) = self.at_once.pop_front()?;
+            return Some((self.now, event));
+        }
+        if recurrent < sorted {
+            let (key, event) = self.recurrent.take()?;
+            self.now = key.time();
             return Some((self.now, event));
         }
         let Reverse(key) = self.heap.pop()?;
@@ -77,7 +94,7 @@ impl<E> EventQueue<E> {
 
     /// How many events wait.
     pub(crate) fn len(&self) -> usize {
-        self.heap.len() + self.at_once.len()
+        self.heap.len() + self.at_once.len() + usize::from(self.recurrent.is_some())
     }
 
     /// Drops what is not worth waiting for any more.
@@ -96,6 +113,9 @@ impl<E> EventQueue<E> {
 // === impl Key ===
 
 impl Key {
+    /// Later than any event.
+    const NEVER: Self = Self(u128::MAX);
+
     #[inline]
     fn new(at: Nanos, place: Place, number: usize) -> Self {
         Self(u128::from(at.0) << 64 | u128::from(place.0 << EVENT_BITS | number as u64))
@@ -138,6 +158,18 @@ mod tests {
         assert_eq!(queue.pop(), Some((Nanos(1), 'a')));
         queue.push(Nanos(1), 'c');
         assert_eq!(drained(&mut queue), "bcd");
+    }
+
+    #[test]
+    fn the_recurrent_event_has_its_place_like_any_other() {
+        let mut queue = EventQueue::new();
+        queue.push(Nanos(2), 'a');
+        queue.push_recurrent(Nanos(2), 'b');
+        queue.push(Nanos(2), 'c');
+        queue.push_recurrent(Nanos(3), 'd');
+        assert_eq!(queue.pop(), Some((Nanos(2), 'a')));
+        queue.push(Nanos(2), 'e');
+        assert_eq!((queue.len(), drained(&mut queue)), (4, "bced".to_owned()));
     }
 
     #[test]

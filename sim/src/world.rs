@@ -191,7 +191,7 @@ impl<'a, O: Observer> World<'a, O> {
                 Next::Wait(until) => {
                     if until < hard_stop && self.asks_at.is_none_or(|at| until < at) {
                         self.asks_at = Some(until);
-                        self.queue.push(until, Event::Send);
+                        self.queue.push_recurrent(until, Event::Send);
                     }
                     return;
                 }

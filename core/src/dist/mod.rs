@@ -9,6 +9,7 @@ mod special;
 pub(crate) mod tests;
 
 pub use sampler::Sampler;
+pub use special::normal_quantile;
 
 use self::percentiles::Ladder;
 use crate::rng::KeyedRng;

@@ -9,7 +9,7 @@ pub(super) fn normal_cdf(x: f64) -> f64 {
 
 /// Φ⁻¹(p) for p in (0, 1), to about 1 part in 10¹⁶: Wichura, "Algorithm AS 241: the percentage points of the normal
 /// distribution", Applied Statistics 37 (1988), routine PPND16.
-pub(super) fn normal_quantile(p: f64) -> f64 {
+pub fn normal_quantile(p: f64) -> f64 {
     let q = p - 0.5;
     if q.abs() <= CENTRAL { central(q) } else { outer(p) }
 }

@@ -7,7 +7,7 @@ use galton_core::{Nanos, Outcome};
 
 use super::counts::{ByClass, class, named};
 use crate::model::Latency;
-use crate::stats::{Samples, Summary};
+use crate::stats::{Samples, Summary, Twin};
 
 /// The samples, in order of ends.
 #[derive(Clone, Debug, Default)]
@@ -15,13 +15,16 @@ pub(crate) struct Latencies {
     /// Of `ok` and `timed_out`, so that fast refusals do not flatter the median; the latter censored at the deadline.
     pub(crate) response: Samples,
     /// Of the same requests.
-    pub(crate) service: Samples,
+    service: Twin,
     /// Of `ok`.
-    pub(crate) hold: Samples,
+    hold: Twin,
     /// Of `ok`.
     pub(crate) overhead: Samples,
     /// Of everything sent.
     pub(crate) send_lag: Samples,
+    /// Response time of `ok`.
+    ok: Twin,
+    /// Response time of the others.
     by_outcome: ByClass<Samples>,
 }
 
@@ -33,33 +36,44 @@ impl Latencies {
             return;
         };
         push(&mut self.send_lag, row.send_lag());
-        let of_outcome = &mut self.by_outcome[class(outcome)];
-        match outcome {
-            Outcome::Ok => {
-                push(of_outcome, row.response());
-                push(&mut self.response, row.response());
-                push(&mut self.service, row.service());
-                push(&mut self.hold, row.hold());
+        match (outcome, row.response()) {
+            (Outcome::Ok, Some(response)) => {
+                self.hold.push(row.hold().map(|hold| hold.0), &self.response, response.0);
+                self.service.push(row.service().map(|service| service.0), &self.response, response.0);
+                self.ok.push(Some(response.0), &self.response, response.0);
+                self.response.push(response.0);
                 push(&mut self.overhead, row.overhead);
             }
-            Outcome::TimedOut => {
-                // The deadline is what is known; when the client heard of it says nothing of how long it would have taken.
-                let lag = row.send_lag().unwrap_or_default();
-                for (samples, waited) in
-                    [(of_outcome, timeout), (&mut self.response, timeout), (&mut self.service, timeout - lag)]
-                {
-                    samples.push_censored(waited.0);
-                }
-            }
-            _ => push(of_outcome, row.response()),
+            (Outcome::TimedOut, _) => self.add_timed_out(row, timeout),
+            (_, response) => push(&mut self.by_outcome[class(outcome)], response),
         }
+    }
+
+    /// The deadline is what is known; when the client heard of it says nothing of how long it would have taken.
+    fn add_timed_out(&mut self, row: &TraceRow, timeout: Nanos) {
+        let served = timeout - row.send_lag().unwrap_or_default();
+        self.hold.part(&self.response);
+        self.ok.part(&self.response);
+        self.service.push_censored(served.0, &self.response, timeout.0);
+        self.response.push_censored(timeout.0);
+        self.by_outcome[class(Outcome::TimedOut)].push_censored(timeout.0);
+    }
+
+    /// Of `ok` and `timed_out`.
+    pub(crate) fn service(&self) -> &Samples {
+        self.service.get(&self.response)
+    }
+
+    /// Of `ok`.
+    pub(crate) fn hold(&self) -> &Samples {
+        self.hold.get(&self.response)
     }
 
     pub(super) fn summaries(&self) -> Latency {
         Latency {
             response: self.response.summary(),
-            service: self.service.summary(),
-            hold: self.hold.summary(),
+            service: self.service().summary(),
+            hold: self.hold().summary(),
             overhead: self.overhead.summary(),
             send_lag: self.send_lag.summary(),
         }
@@ -67,8 +81,11 @@ impl Latencies {
 
     /// Response time by class of outcome, of those that have one.
     pub(super) fn by_outcome(&self) -> BTreeMap<&'static str, Summary> {
-        let filled = named(&self.by_outcome).filter(|(_, samples)| samples.len() > 0);
-        filled.map(|(class, samples)| (class, samples.summary())).collect()
+        let all = named(&self.by_outcome).map(|(name, samples)| match name {
+            "ok" => (name, self.ok.get(&self.response)),
+            _ => (name, samples),
+        });
+        all.filter(|(_, samples)| samples.len() > 0).map(|(name, samples)| (name, samples.summary())).collect()
     }
 }
 

@@ -21,8 +21,8 @@ pub(super) fn plots(fold: &Fold, window: Window, scatter: Scatter) -> PlotData {
     let samples = &fold.latencies;
     let named = [
         ("response", &samples.response),
-        ("service", &samples.service),
-        ("hold", &samples.hold),
+        ("service", samples.service()),
+        ("hold", samples.hold()),
         ("overhead", &samples.overhead),
         ("send_lag", &samples.send_lag),
     ];
@@ -34,7 +34,7 @@ pub(super) fn plots(fold: &Fold, window: Window, scatter: Scatter) -> PlotData {
         marks: thinned(marks),
         cpu: cpu_of_the_busiest(fold),
         response: bins(&samples.response),
-        hold: bins(&samples.hold),
+        hold: bins(samples.hold()),
         histograms: named.map(|(name, s)| (name, histogram(s))).into(),
     }
 }

@@ -12,7 +12,7 @@ use super::gauges::CPU_SCALE;
 use super::window::Window;
 use crate::input::RunFacts;
 use crate::model::TargetReport;
-use crate::stats::Samples;
+use crate::stats::{Samples, Twin};
 
 /// What is counted per target.
 #[derive(Clone, Debug, Default)]
@@ -23,7 +23,7 @@ struct Counted {
     dispatched: u64,
     accepted: u64,
     refused: u64,
-    hold: Samples,
+    hold: Twin,
     response: Samples,
 }
 
@@ -45,8 +45,9 @@ impl PerTarget {
     pub(super) fn add(&mut self, row: &TraceRow) {
         let (TraceOutcome::Offered(Outcome::Ok), Some(id)) = (row.outcome, row.target) else { return };
         let target = self.0.of(id, Counted::new);
-        row.hold().into_iter().for_each(|t| target.hold.push(t.0));
-        row.response().into_iter().for_each(|t| target.response.push(t.0));
+        let Some(response) = row.response() else { return };
+        target.hold.push(row.hold().map(|hold| hold.0), &target.response, response.0);
+        target.response.push(response.0);
     }
 
     /// Every target with its attempts.
@@ -57,7 +58,7 @@ impl PerTarget {
 
 impl Counted {
     fn new() -> Self {
-        Self { dispatched: 0, accepted: 0, refused: 0, hold: Samples::of_many(), response: Samples::of_many() }
+        Self { dispatched: 0, accepted: 0, refused: 0, hold: Twin::default(), response: Samples::of_many() }
     }
 }
 
@@ -120,7 +121,7 @@ fn row(
         cpu: gauging.both_of(id, |t| &t.cpu, CPU_SCALE),
         cpu_cores: cores(|c| c.cpu),
         cpu_cores_burned: cores(|c| c.cpu_burned),
-        hold: target.hold.summary(),
+        hold: target.hold.get(&target.response).summary(),
         response: target.response.summary(),
     }
 }

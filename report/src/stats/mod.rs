@@ -6,6 +6,7 @@ mod binomial;
 mod effective;
 mod sample;
 mod student;
+mod twin;
 mod weighted;
 
 pub use sample::{Quantile, Summary, needed};
@@ -13,6 +14,7 @@ pub use weighted::{GaugeQuantile, GaugeSummary};
 
 pub(crate) use sample::{Samples, exact_quantile};
 pub(crate) use student::student;
+pub(crate) use twin::Twin;
 pub(crate) use weighted::{Weighted, plain_option};
 
 /// The quantiles of every table.

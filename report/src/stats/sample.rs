@@ -3,6 +3,8 @@
 //! While it is small every value is kept and quantiles are exact. A long one goes into a histogram with so many
 //! significant digits, and its correlation over time is told by batches: then memory no longer grows.
 
+use std::borrow::Cow;
+
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
@@ -14,6 +16,8 @@ use super::{QUANTILES, effective};
 const MOST: usize = 1 << 18;
 /// Values kept of one of many samples.
 const MOST_OF_MANY: usize = 1 << 12;
+/// Values of a long sample that are counted together.
+const TOGETHER: usize = 1 << 9;
 
 /// Durations in order of time, in nanoseconds. Some may be censored: then the value is what was waited, at least.
 #[derive(Clone, Debug)]
@@ -28,6 +32,9 @@ pub(crate) struct Samples {
 /// A sample of which not every value is kept.
 #[derive(Clone, Debug)]
 struct Long {
+    /// Values that are not in the figures below yet. One after the other, each would find the tables of another sample in the
+    /// processor's cache.
+    waiting: Vec<u64>,
     histogram: Histogram<u64>,
     /// The smallest and the largest value, exactly.
     ends: (u64, u64),
@@ -114,7 +121,7 @@ impl Samples {
 
     /// How many values there are.
     pub(crate) fn len(&self) -> u64 {
-        self.long.as_ref().map_or(self.values.len() as u64, |long| long.histogram.len())
+        self.long.as_ref().map_or(self.values.len() as u64, |long| long.len())
     }
 
     /// Every value with how often it is there, ascending; of a long sample, to its digits.
@@ -124,7 +131,7 @@ impl Samples {
             recorded.map(|v| (v.value_iterated_to(), v.count_since_last_iteration())).collect()
         };
         let each = |sorted: Vec<u64>| sorted.into_iter().map(|value| (value, 1)).collect();
-        self.long.as_ref().map_or_else(|| each(self.sorted()), |long| recorded(&long.histogram))
+        self.long.as_ref().map_or_else(|| each(self.sorted()), |long| recorded(&long.counted().histogram))
     }
 
     /// The quantile `q`, however small the sample is; none: no values.
@@ -141,14 +148,14 @@ impl Samples {
     /// All figures.
     pub(crate) fn summary(&self) -> Summary {
         let by_rank = self.by_rank();
-        let (mean, std) = match &self.long {
-            None => moments(&self.values),
-            Some(long) => (Some(long.mean()), Some(long.histogram.stdev().round() as u64)),
+        let (mean, std) = match &by_rank {
+            ByRank::Exact(_) => moments(&self.values),
+            ByRank::Long(long) => (Some(long.mean()), Some(long.histogram.stdev().round() as u64)),
         };
         let quantile = |q| self.quantile(&by_rank, q);
         Summary {
             n: self.len(),
-            n_eff: self.worth_of_mean().floor() as u64,
+            n_eff: self.worth_of_mean(&by_rank).floor() as u64,
             censored: self.censored,
             min: by_rank.at(1),
             mean,
@@ -173,7 +180,7 @@ impl Samples {
             return (None, None);
         }
         let n = self.len();
-        let worth = self.worth_of_indicator(value).floor();
+        let worth = self.worth_of_indicator(by_rank, value).floor();
         let at = |rank: u64| {
             let scaled = (rank as f64 / worth * n as f64).ceil() as u64;
             by_rank.at(scaled.clamp(1, n)).unwrap_or(value)
@@ -183,18 +190,18 @@ impl Samples {
         (below.map(|r| at(r).min(value)), above.map(|r| at(r).max(value)))
     }
 
-    fn worth_of_mean(&self) -> f64 {
-        match &self.long {
-            None => effective::size(self.values.len(), |i| self.values[i] as f64),
-            Some(long) => long.batches.worth_of_mean(long.histogram.stdev().powi(2)),
+    fn worth_of_mean(&self, by_rank: &ByRank<'_>) -> f64 {
+        match by_rank {
+            ByRank::Exact(_) => effective::size(self.values.len(), |i| self.values[i] as f64),
+            ByRank::Long(long) => long.batches.worth_of_mean(long.histogram.stdev().powi(2)),
         }
     }
 
-    fn worth_of_indicator(&self, value: u64) -> f64 {
-        match &self.long {
-            None => effective::size(self.values.len(), |i| f64::from(self.values[i] <= value)),
+    fn worth_of_indicator(&self, by_rank: &ByRank<'_>, value: u64) -> f64 {
+        match by_rank {
+            ByRank::Exact(_) => effective::size(self.values.len(), |i| f64::from(self.values[i] <= value)),
             // One of many: what the mean is worth has to do.
-            Some(long) => long.batches.worth_of_indicator(value).unwrap_or_else(|| self.worth_of_mean()),
+            ByRank::Long(long) => long.batches.worth_of_indicator(value).unwrap_or_else(|| self.worth_of_mean(by_rank)),
         }
     }
 
@@ -205,13 +212,13 @@ impl Samples {
     }
 
     fn by_rank(&self) -> ByRank<'_> {
-        self.long.as_ref().map_or_else(|| ByRank::Exact(self.sorted()), |long| ByRank::Long(long))
+        self.long.as_ref().map_or_else(|| ByRank::Exact(self.sorted()), |long| ByRank::Long(long.counted()))
     }
 
     /// The mergeable form: nanoseconds with three significant digits.
     pub(crate) fn histogram(&self) -> Histogram<u64> {
         if let Some(long) = &self.long {
-            return long.histogram.clone();
+            return long.counted().histogram.clone();
         }
         let mut histogram = new_histogram(3);
         self.values.iter().for_each(|value| record(&mut histogram, *value));
@@ -233,6 +240,7 @@ fn record(histogram: &mut Histogram<u64>, value: u64) {
 impl Long {
     fn new(digits: u8, values: &[u64]) -> Self {
         let mut long = Self {
+            waiting: Vec::with_capacity(TOGETHER),
             histogram: new_histogram(digits),
             ends: (u64::MAX, 0),
             sum: 0,
@@ -244,14 +252,37 @@ impl Long {
 
     #[inline]
     fn push(&mut self, value: u64) {
-        record(&mut self.histogram, value);
-        self.ends = (self.ends.0.min(value), self.ends.1.max(value));
-        self.sum += u128::from(value);
-        self.batches.push(value);
+        self.waiting.push(value);
+        if self.waiting.len() == TOGETHER {
+            self.count();
+        }
+    }
+
+    fn count(&mut self) {
+        for value in self.waiting.drain(..) {
+            record(&mut self.histogram, value);
+            self.ends = (self.ends.0.min(value), self.ends.1.max(value));
+            self.sum += u128::from(value);
+            self.batches.push(value);
+        }
+    }
+
+    /// With nothing waiting.
+    fn counted(&self) -> Cow<'_, Self> {
+        if self.waiting.is_empty() {
+            return Cow::Borrowed(self);
+        }
+        let mut counted = self.clone();
+        counted.count();
+        Cow::Owned(counted)
+    }
+
+    fn len(&self) -> u64 {
+        self.histogram.len() + self.waiting.len() as u64
     }
 
     fn mean(&self) -> u64 {
-        let n = u128::from(self.histogram.len().max(1));
+        let n = u128::from(self.len().max(1));
         ((self.sum + n / 2) / n) as u64
     }
 }
@@ -259,14 +290,14 @@ impl Long {
 /// The values in order.
 enum ByRank<'a> {
     Exact(Vec<u64>),
-    Long(&'a Long),
+    Long(Cow<'a, Long>),
 }
 
 impl ByRank<'_> {
     fn len(&self) -> u64 {
         match self {
             Self::Exact(sorted) => sorted.len() as u64,
-            Self::Long(long) => long.histogram.len(),
+            Self::Long(long) => long.len(),
         }
     }
 
@@ -275,8 +306,9 @@ impl ByRank<'_> {
         match self {
             Self::Exact(sorted) => sorted.get(rank.checked_sub(1)? as usize).copied(),
             Self::Long(long) if rank == 1 => Some(long.ends.0),
-            Self::Long(long) if rank == long.histogram.len() => Some(long.ends.1),
-            Self::Long(Long { histogram, ends, .. }) => {
+            Self::Long(long) if rank == long.len() => Some(long.ends.1),
+            Self::Long(long) => {
+                let Long { histogram, ends, .. } = &**long;
                 // The library rounds the rank up: half a value less reaches the one that is meant.
                 let value = histogram.value_at_quantile((rank as f64 - 0.5) / histogram.len() as f64);
                 Some(value.clamp(ends.0, ends.1))

@@ -48,15 +48,23 @@ pub struct GaugeQuantile {
 // === impl Weighted ===
 
 impl Weighted {
+    #[inline]
     pub(crate) fn add(&mut self, value: usize, weight: u64) {
-        if weight == 0 {
-            return;
+        match self.weights.get_mut(value) {
+            Some(sum) => *sum += weight,
+            None => self.grow(value, weight),
         }
+    }
+
+    #[cold]
+    fn grow(&mut self, value: usize, weight: u64) {
         let value = value.min(LARGEST);
-        if self.weights.len() <= value {
+        if weight > 0 && self.weights.len() <= value {
             self.weights.resize(value + 1, 0);
         }
-        self.weights[value] += weight;
+        if weight > 0 {
+            self.weights[value] += weight;
+        }
     }
 
     pub(crate) fn merge(&mut self, other: &Self) {

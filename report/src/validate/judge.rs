@@ -18,6 +18,9 @@ const FLEET_FLOOR: f64 = 0.5;
 const COUNT_FLOOR: f64 = 1.0;
 /// Floor of the share of alike pairs.
 const PAIRS_FLOOR: f64 = 0.01;
+/// And so much of the share that the ensemble itself does not have alike: as many pairs part as there is jitter, and that of a
+/// machine at work is not to the half that of its profile.
+const PAIRS_SLACK: f64 = 0.5;
 /// The quantiles of the response time that are compared.
 const QUANTILES: [f64; 4] = [0.5, 0.8, 0.9, 0.99];
 /// A quantile sits on a jump where the step is more than so many floors: less would not matter.
@@ -210,7 +213,8 @@ impl Sides<'_> {
         };
         let range = Range::of((0..self.ensemble.len()).map(among).collect()).map(|range| Range { high: 1.0, ..range });
         let runs: Vec<f64> = self.live.iter().map(against).collect();
-        let metric = Metric::new("pairs alike", Unit::Share, mean(&runs), runs, range, PAIRS_FLOOR);
+        let floor = range.map_or(0.0, |range| PAIRS_SLACK * (1.0 - range.mean)).max(PAIRS_FLOOR);
+        let metric = Metric::new("pairs alike", Unit::Share, mean(&runs), runs, range, floor);
         if jitter { metric } else { metric.only_shown().noted("no machine profile".to_owned()) }
     }
 

@@ -32,10 +32,10 @@ impl Units {
         self.0 += i64::from(by) * (units * 1e6 + 0.5) as i64;
     }
 
-    /// As a share of `capacity` units.
+    /// As a share of a capacity, of which one millionth of a unit is `part`.
     #[inline]
-    fn share(self, capacity: f64) -> f64 {
-        self.0 as f64 / 1e6 / capacity
+    fn share(self, part: f64) -> f64 {
+        self.0 as f64 * part
     }
 }
 
@@ -52,7 +52,8 @@ pub(crate) struct Load {
 #[derive(Clone, Debug)]
 pub(crate) struct FleetState {
     limit: u32,
-    capacity: f64,
+    /// What a millionth of a CPU unit is of a target's capacity.
+    part: f64,
     bucket: Nanos,
     pub(crate) targets: ByTarget<TargetGauges>,
     pub(crate) in_flight: Sampler,
@@ -102,7 +103,7 @@ impl FleetState {
         let area = || Area::new(bucket);
         let mut all = Self {
             limit: scenario.targets.max_concurrency,
-            capacity: scenario.targets.cpu_capacity,
+            part: 1e-6 / scenario.targets.cpu_capacity,
             bucket,
             targets: ByTarget::default(),
             in_flight: Sampler::default(),
@@ -179,18 +180,18 @@ impl FleetState {
     /// An attempt begins (+1) or ends (−1) to be held by a target.
     #[inline]
     pub(super) fn hold(&mut self, here: Position, at: Nanos, id: TargetId, by: i32, load: Load) {
-        let (limit, capacity, bucket) = (self.limit, self.capacity, self.bucket);
+        let (limit, part, bucket) = (self.limit, self.part, self.bucket);
         let target = self.targets.of(id, || TargetGauges::new(bucket));
         let free_before = limit.saturating_sub(target.held);
         target.held = target.held.saturating_add_signed(by);
         target.demanded.add(by, load.demanded);
         target.in_flight.set(here, target.held as usize);
-        let demanded = target.demanded.share(capacity);
+        let demanded = target.demanded.share(part);
         target.cpu.set(here, thousandths(demanded));
         target.cpu_over_time.set(at, demanded);
         if load.spent > 0.0 {
             target.spent.add(by, load.spent);
-            target.cpu_measured.set(here, thousandths(target.spent.share(capacity)));
+            target.cpu_measured.set(here, thousandths(target.spent.share(part)));
         }
         if target.ready {
             let free = limit.saturating_sub(target.held);
