@@ -228,7 +228,7 @@ mod tests {
         let run = |value| Figures(vec![Some(value); FIGURES.len()]);
         let all = Replications::of(&[(7, run(1e6)), (8, run(3e6))]);
         let (table, csv) = (all.to_table(), all.to_csv());
-        assert!(table.lines().nth(1).unwrap().starts_with("response mean             2 ms"), "{table}");
+        assert!(table.lines().nth(1).unwrap().starts_with("response mean              2 ms"), "{table}");
         assert!(csv.starts_with("seed,response_mean_ns,") && csv.contains("\n8,3000000,"), "{csv}");
         assert_eq!(csv.lines().count(), 3);
     }

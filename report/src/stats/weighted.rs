@@ -5,9 +5,6 @@ use serde::{Serialize, Serializer};
 
 use super::{QUANTILES, needed};
 
-/// Gauges above this are counted as this: a limit on memory that no fleet of one machine reaches.
-const LARGEST: usize = 1 << 20;
-
 /// Weight by value.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Weighted {
@@ -48,17 +45,16 @@ pub struct GaugeQuantile {
 // === impl Weighted ===
 
 impl Weighted {
-    #[inline]
-    pub(crate) fn add(&mut self, value: usize, weight: u64) {
-        match self.weights.get_mut(value) {
-            Some(sum) => *sum += weight,
-            None => self.grow(value, weight),
+    /// Of the weights of 0, 1, 2, …
+    pub(crate) fn of(weights: impl Iterator<Item = u64>) -> Self {
+        let mut weights: Vec<u64> = weights.collect();
+        while weights.last() == Some(&0) {
+            weights.pop();
         }
+        Self { weights }
     }
 
-    #[cold]
-    fn grow(&mut self, value: usize, weight: u64) {
-        let value = value.min(LARGEST);
+    fn add(&mut self, value: usize, weight: u64) {
         if weight > 0 && self.weights.len() <= value {
             self.weights.resize(value + 1, 0);
         }

@@ -132,8 +132,8 @@ impl FleetState {
 
     /// The share of the ready targets' slots that was taken, over time.
     pub(super) fn slot_use(&self) -> Option<f64> {
-        let slots = self.ready.by_time.area() as f64 * f64::from(self.limit);
-        (slots > 0.0).then(|| 1.0 - self.free_slots.by_time.area() as f64 / slots)
+        let slots = self.ready.by_time().area() as f64 * f64::from(self.limit);
+        (slots > 0.0).then(|| 1.0 - self.free_slots.by_time().area() as f64 / slots)
     }
 
     /// Ready targets with a free slot. A target that has just refused was full, whatever the hosts have seen of it so far.

@@ -123,14 +123,14 @@ impl Gauging {
     /// The gauges of the report.
     pub(crate) fn gauges(&self, fleet_known: bool) -> Gauges {
         let fleet = &self.fleet;
-        let pooled = |gauge: fn(&super::TargetGauges) -> &Sampler, by: fn(&Sampler) -> &Weighted| {
+        let pooled = |gauge: fn(&super::TargetGauges) -> &Sampler, by: fn(&Sampler) -> Weighted| {
             let mut pool = Weighted::default();
-            fleet.targets.iter().for_each(|(_, t)| pool.merge(by(gauge(t))));
+            fleet.targets.iter().for_each(|(_, t)| pool.merge(&by(gauge(t))));
             pool
         };
         let by_target = |gauge, scale| BothSamplings {
-            decision: self.sampled(&pooled(gauge, |s| &s.by_decision), scale),
-            time: self.watched(&pooled(gauge, |s| &s.by_time), scale),
+            decision: self.sampled(&pooled(gauge, Sampler::by_decision), scale),
+            time: self.watched(&pooled(gauge, Sampler::by_time), scale),
         };
         Gauges {
             note: if self.recorded { None } else { Some("n/a (recording off)") },
@@ -138,9 +138,9 @@ impl Gauging {
             target_cpu: by_target(|t| &t.cpu, CPU_SCALE),
             target_cpu_measured: self.cpu_spent.then(|| by_target(|t| &t.cpu_measured, CPU_SCALE)),
             fleet: BothSamplings {
-                decision: self.sampled(&fleet.ready.by_decision, 1.0),
+                decision: self.sampled(&fleet.ready.by_decision(), 1.0),
                 // The fleet's log is enough for this one.
-                time: fleet.ready.by_time.summary(1.0, None).filter(|_| fleet_known),
+                time: fleet.ready.by_time().summary(1.0, None).filter(|_| fleet_known),
             },
             slot_use: fleet.slot_use().filter(|_| self.recorded),
             free_slots: self.both(&fleet.free_slots),
@@ -162,8 +162,8 @@ impl Gauging {
         scale: f64,
     ) -> BothSamplings {
         self.fleet.targets.get(target).map_or_else(BothSamplings::default, |t| BothSamplings {
-            decision: self.sampled(&gauge(t).by_decision, scale),
-            time: self.watched(&gauge(t).by_time, scale),
+            decision: self.sampled(&gauge(t).by_decision(), scale),
+            time: self.watched(&gauge(t).by_time(), scale),
         })
     }
 
@@ -173,7 +173,7 @@ impl Gauging {
     }
 
     fn both(&self, gauge: &Sampler) -> BothSamplings {
-        BothSamplings { decision: self.sampled(&gauge.by_decision, 1.0), time: self.watched(&gauge.by_time, 1.0) }
+        BothSamplings { decision: self.sampled(&gauge.by_decision(), 1.0), time: self.watched(&gauge.by_time(), 1.0) }
     }
 
     fn sampled(&self, weights: &Weighted, scale: f64) -> Option<GaugeSummary> {

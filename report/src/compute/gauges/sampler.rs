@@ -16,9 +16,12 @@ pub(super) struct Position {
 pub(crate) struct Sampler {
     value: usize,
     since: Option<Position>,
-    pub(crate) by_decision: Weighted,
-    pub(crate) by_time: Weighted,
+    /// Samples and nanoseconds by value, side by side: both change together.
+    weights: Vec<(u64, u64)>,
 }
+
+/// Gauges above this are counted as this: a limit on memory that no fleet of one machine reaches.
+const LARGEST: usize = 1 << 20;
 
 impl Sampler {
     /// The gauge begins to exist, with the value it has.
@@ -44,10 +47,25 @@ impl Sampler {
     #[inline]
     fn settle(&mut self, here: Position) {
         if let Some(since) = &mut self.since {
-            self.by_decision.add(self.value, here.samples - since.samples);
-            self.by_time.add(self.value, (here.time - since.time).0);
+            let (samples, time) = (here.samples - since.samples, (here.time - since.time).0);
             *since = here;
+            if self.weights.len() <= self.value {
+                self.value = self.value.min(LARGEST);
+                self.weights.resize(self.value + 1, (0, 0));
+            }
+            let weight = &mut self.weights[self.value];
+            *weight = (weight.0 + samples, weight.1 + time);
         }
+    }
+
+    /// What decisions met.
+    pub(crate) fn by_decision(&self) -> Weighted {
+        Weighted::of(self.weights.iter().map(|(samples, _)| *samples))
+    }
+
+    /// What it was over time.
+    pub(crate) fn by_time(&self) -> Weighted {
+        Weighted::of(self.weights.iter().map(|(_, time)| *time))
     }
 }
 
@@ -117,8 +135,8 @@ mod tests {
         gauge.end(at(7, 35));
         gauge.set(at(9, 90), 8);
         let figures = |w: &Weighted| (w.total(), w.area());
-        assert_eq!(figures(&gauge.by_decision), (3, 2 * 2 + 1));
-        assert_eq!(figures(&gauge.by_time), (25, 2 * 20 + 5));
+        assert_eq!(figures(&gauge.by_decision()), (3, 2 * 2 + 1));
+        assert_eq!(figures(&gauge.by_time()), (25, 2 * 20 + 5));
     }
 
     #[test]
