@@ -72,7 +72,7 @@ const AHEAD: usize = 64;
 struct Ahead {
     from: u64,
     len: u64,
-    gaps: [f64; AHEAD],
+    gaps: Box<[f64; AHEAD]>,
 }
 
 /// Λ⁻¹, for arguments that do not decrease.
@@ -178,7 +178,7 @@ impl Source {
 
 impl Drawn {
     fn new(seed: u64, gap: &Dist, clock: Clock) -> Self {
-        let ahead = Ahead { from: 0, len: 0, gaps: [0.0; AHEAD] };
+        let ahead = Ahead { from: 0, len: 0, gaps: Box::new([0.0; AHEAD]) };
         Self { seed, gap: gap.sampler(), at_once: false, gaps: 0.0, scale: 1.0, latest: Nanos::MAX, clock, ahead }
     }
 
@@ -194,7 +194,7 @@ impl Drawn {
         let ahead = &mut self.ahead;
         if !(ahead.from..ahead.from + ahead.len).contains(&seq) {
             (ahead.from, ahead.len) = (seq, AHEAD as u64);
-            self.gap.sample_each(self.seed, Purpose::Arrival, seq, &mut ahead.gaps);
+            self.gap.sample_each(self.seed, Purpose::Arrival, seq, &mut ahead.gaps[..]);
         }
         ahead.gaps[(seq - ahead.from) as usize]
     }

@@ -289,7 +289,7 @@ fn another_host_wakes_the_queue() {
         let slot = other.reserve_at(HostId(1), TargetId(1)).unwrap();
         let mut client = Client::connect(rig.addr).await;
         let freeing = async {
-            until("it waits", || other.longest_waiting() == Some(HostId(0))).await;
+            until("it waits", || other.longest_waiting(true) == Some(HostId(0))).await;
             assert_eq!(rig.count("dispatches_total", ""), 0);
             other.release(HostId(1), slot, Nanos::ZERO);
             crate::wake::WakeSocket::bind(&rig.map_path(), HostId(1)).unwrap().send(HostId(0));

@@ -220,7 +220,7 @@ impl Points {
     #[inline]
     fn add(&mut self, point: (Nanos, Nanos, Option<Nanos>)) {
         self.of += 1;
-        if self.of % self.every != 0 {
+        if !self.of.is_multiple_of(self.every) {
             return;
         }
         self.kept.push(point);
