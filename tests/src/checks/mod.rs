@@ -1,10 +1,11 @@
-//! Checks of whole runs that take minutes: `galton-under-test checks [NAME…]`.
+//! Checks of whole runs that take minutes: `galton-under-test checks [NAME…] [REQUESTS]`.
 //!
 //! Each prints what it measured beside what it should be. The last line counts: `N passed, N failed`.
 
 mod big;
 mod burn;
 mod erlang;
+mod memory;
 mod precision;
 mod vectors;
 
@@ -17,10 +18,11 @@ use serde_json::Value;
 type Check = fn(&mut Tally);
 
 /// By name: what is checked. `precision` and `big` need a quiet machine.
-const ALL: [(&str, Check); 5] = [
+const ALL: [(&str, Check); 6] = [
     ("vectors", vectors::check),
     ("erlang", erlang::check),
     ("burn", burn::check),
+    ("memory", memory::check),
     ("precision", precision::check),
     ("big", big::check),
 ];
@@ -30,6 +32,8 @@ const ALL: [(&str, Check); 5] = [
 pub(crate) struct Tally {
     passed: u32,
     failed: u32,
+    /// How long a run is to be, where a check can be asked (`memory 100000000`: a minute or more).
+    requests: Option<u64>,
 }
 
 impl Tally {
@@ -44,13 +48,17 @@ impl Tally {
     }
 }
 
-/// Runs the named checks, or all.
-pub(crate) fn main(names: &[String]) -> ExitCode {
+/// Runs the named checks, or all. A number is how many requests one of them is to simulate.
+pub(crate) fn main(args: &[String]) -> ExitCode {
+    let (names, requests) = match args.split_last() {
+        Some((last, names)) if last.parse::<u64>().is_ok() => (names, last.parse().ok()),
+        _ => (args, None),
+    };
     if let Some(unknown) = names.iter().find(|name| ALL.iter().all(|(known, _)| known != name)) {
         eprintln!("no check is named {unknown:?}; there are {}", ALL.map(|(name, _)| name).join(", "));
         return ExitCode::from(2);
     }
-    let mut tally = Tally::default();
+    let mut tally = Tally { requests, ..Tally::default() };
     for (name, check) in ALL.iter().filter(|(name, _)| names.is_empty() || names.iter().any(|n| n == name)) {
         println!("== {name}");
         check(&mut tally);
