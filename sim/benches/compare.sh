@@ -4,6 +4,7 @@
 #   sim/benches/compare.sh            builds galton, makes a virtual environment with SimPy, and takes about five minutes
 #   REPEATS=1 SIMPY_REQUESTS=5000 …   less of it
 #   GALTON=path …                     takes a galton that is built already
+#   RATIO_SLACK=4 …                   lets the least ratios be so many times smaller, for a machine that is busy
 #
 # Runs of both take turns, so that a machine that is busy for a while slows down both; medians are compared. A run of Galton is
 # timed as a whole process, reading the scenario and writing the report included; of SimPy without the start of Python. Prints a line per
@@ -15,6 +16,7 @@ repeats=${REPEATS:-3}
 galton_requests=${GALTON_REQUESTS:-3000000}
 simpy_requests=${SIMPY_REQUESTS:-20000}
 loss_requests=${LOSS_REQUESTS:-60000}
+ratio_slack=${RATIO_SLACK:-1}
 simpy_version=4.1.2
 # Losses at a load of 1 have a standard error of about 0.003 at 60 000 requests (batch means, as those that are lost come together).
 loss_tolerance=0.01
@@ -55,7 +57,7 @@ galton() { # SCENARIO ARCHITECTURE REQUESTS [RATE]: requests/s, loss and mean re
   out=$(mktemp -d -p "$work")
   local duration_ms=$((1000 * $3 / rate)) started ended
   started=$(date +%s.%N)
-  "$GALTON" simulate "$1" --arch "$2" --no-trace --progress none --output-dir "$out" \
+  "$GALTON" simulate "$1" --arch "$2" --progress none --output-dir "$out" \
     --set "simulation.duration_ms=$duration_ms" --set "traffic.arrival.rate_per_sec=$rate" >"$work/log" 2>&1 ||
     { cat "$work/log" >&2; return 1; }
   ended=$(date +%s.%N)
@@ -83,7 +85,9 @@ compare() { # TARGETS ARCHITECTURE LEAST_RATIO
   ratio=$(awk "BEGIN { print $fast / $slow }")
   awk -v targets="$1" -v policy="$2" -v fast="$fast" -v slow="$slow" -v ratio="$ratio" \
     'BEGIN { printf "%4d targets  %-11s  galton %9.0f requests/s   SimPy %6.0f requests/s   ratio %5.0f\n", targets, policy, fast, slow, ratio }'
-  check "$1 targets, $2: at least $3 times as fast" "$ratio >= $3"
+  local least
+  least=$(awk "BEGIN { print $3 / $ratio_slack }")
+  check "$1 targets, $2: at least $least times as fast" "$ratio >= $least"
 }
 
 # At three quarters of the capacity hardly anything is lost: what both come to is compared with all of it asked for.
