@@ -1,4 +1,4 @@
-//! The command line of Galton: live runs (`run`, `up`) and simulated ones (`simulate`), what holds them against each other
+//! The command line of Galton: live runs (`run`, `up`) and simulated ones (`simulate`, `sweep`), what holds them against each other
 //! (`validate`, `calibrate`, `compare`), what works on scenario files (`check`, `schema`, `plan`), and the roles that a run starts
 //! as processes of its own.
 
@@ -7,6 +7,7 @@ mod check;
 mod cluster;
 mod compare;
 mod counters;
+mod live;
 mod machine;
 mod plan;
 mod profile_file;
@@ -18,6 +19,7 @@ mod samples;
 mod scenario_args;
 mod scrape;
 mod simulate;
+mod sweep;
 mod up;
 mod validate;
 
@@ -46,6 +48,8 @@ enum Command {
     Run(run::Args),
     /// Simulate a scenario, thousands of times faster, and write the same report
     Simulate(simulate::Args),
+    /// Simulate a scenario with several values of one key, and show how its figures depend on it
+    Sweep(sweep::Args),
     /// Hold live runs of scenarios against an ensemble of simulated ones
     Validate(validate::Args),
     /// Start a scenario's proxies, scaler and targets without a load, until interrupted
@@ -75,6 +79,7 @@ pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(args),
         Command::Simulate(args) => simulate::run(&args),
+        Command::Sweep(args) => sweep::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Up(args) => up::run(args),
         Command::Calibrate(args) => calibrate::run(args),

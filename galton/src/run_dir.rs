@@ -19,8 +19,7 @@ impl RunDir {
     /// Makes `<output dir>/<scenario>-<time>/`, and the resolved scenario in it. Runs of one second get numbers.
     pub(crate) fn create(scenario: &Scenario, time: &str) -> anyhow::Result<Self> {
         let parent = Path::new(&scenario.reporting.output_dir);
-        std::fs::create_dir_all(parent).with_context(|| format!("cannot create the directory {}", parent.display()))?;
-        let (path, id) = free_name(parent, &format!("{}-{time}", scenario.name))?;
+        let (path, id) = new_dir(parent, &format!("{}-{time}", scenario.name))?;
         let dir = Self { path, id };
         dir.write("scenario.json", &format!("{:#}\n", scenario.to_value()))?;
         Ok(dir)
@@ -77,7 +76,9 @@ impl RunDir {
     }
 }
 
-fn free_name(parent: &Path, stem: &str) -> anyhow::Result<(PathBuf, String)> {
+/// Makes `<parent>/<stem>/`, with a number behind its name if there is one already; its path and its name.
+pub(crate) fn new_dir(parent: &Path, stem: &str) -> anyhow::Result<(PathBuf, String)> {
+    std::fs::create_dir_all(parent).with_context(|| format!("cannot create the directory {}", parent.display()))?;
     for n in 1..=MOST_NAMES {
         let id = if n == 1 { stem.to_owned() } else { format!("{stem}-{n}") };
         let path = parent.join(&id);
@@ -97,7 +98,7 @@ mod tests {
     #[test]
     fn runs_of_one_second_get_numbers() {
         let dir = tempfile::tempdir().unwrap();
-        let ids: Vec<String> = (0..3).map(|_| free_name(dir.path(), "x-1").unwrap().1).collect();
+        let ids: Vec<String> = (0..3).map(|_| new_dir(dir.path(), "x-1").unwrap().1).collect();
         assert_eq!(ids, ["x-1", "x-1-2", "x-1-3"]);
     }
 }

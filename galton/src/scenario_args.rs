@@ -40,7 +40,10 @@ pub(crate) fn key_value(text: &str) -> Result<(String, String), String> {
 
 impl ScenarioArgs {
     /// The scenario, with everything overridden; the shorthands go last, `more` among them.
-    pub(crate) fn load(&self, more: Option<(&str, String)>) -> Result<Scenario, ScenarioFileError> {
+    pub(crate) fn load<'a>(
+        &self,
+        more: impl IntoIterator<Item = (&'a str, String)>,
+    ) -> Result<Scenario, ScenarioFileError> {
         let arch = self.arch.map(|arch| match arch {
             Arch::RoundRobin => "\"round_robin\"".to_owned(),
             Arch::LeastConns => "\"least_conns\"".to_owned(),

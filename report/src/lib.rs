@@ -12,6 +12,7 @@ mod plot_data;
 mod replications;
 mod sentence;
 mod stats;
+pub mod sweep;
 pub mod units;
 pub mod validate;
 mod validity;

@@ -108,6 +108,17 @@ impl Figures {
             report.gauges.slot_use,
         ])
     }
+
+    /// The names of all figures.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        FIGURES.into_iter().map(|(name, _)| name)
+    }
+
+    /// All of them `value`.
+    #[cfg(test)]
+    pub(crate) fn same(value: Option<f64>) -> Self {
+        Self(vec![value; FIGURES.len()])
+    }
 }
 
 fn quantile(summary: &Summary, q: f64) -> Option<f64> {
@@ -124,6 +135,11 @@ impl Replications {
         };
         let figures = FIGURES.into_iter().enumerate().map(figure).collect();
         Self { seeds: runs.iter().map(|(seed, _)| *seed).collect(), figures }
+    }
+
+    /// The figure of this name.
+    pub(crate) fn figure(&self, name: &str) -> Option<&Replicated> {
+        self.figures.iter().find(|figure| figure.name == name)
     }
 
     /// `replications.json`. Ends with a newline.
@@ -181,7 +197,8 @@ impl Replicated {
 // === impl Unit ===
 
 impl Unit {
-    fn suffix(self) -> &'static str {
+    /// As in the names of columns.
+    pub(crate) fn suffix(self) -> &'static str {
         match self {
             Self::Ns => "ns",
             Self::PerSec => "per_sec",
@@ -190,7 +207,8 @@ impl Unit {
         }
     }
 
-    fn show(self, value: f64) -> String {
+    /// For people.
+    pub(crate) fn show(self, value: f64) -> String {
         match self {
             Self::Ns => time(galton_core::Nanos::rounded(value)),
             Self::PerSec => rate(value),
@@ -225,7 +243,7 @@ mod tests {
 
     #[test]
     fn the_table_and_the_csv_name_every_figure_with_its_unit() {
-        let run = |value| Figures(vec![Some(value); FIGURES.len()]);
+        let run = |value| Figures::same(Some(value));
         let all = Replications::of(&[(7, run(1e6)), (8, run(3e6))]);
         let (table, csv) = (all.to_table(), all.to_csv());
         assert!(table.lines().nth(1).unwrap().starts_with("response mean              2 ms"), "{table}");

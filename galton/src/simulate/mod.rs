@@ -18,8 +18,9 @@ use crate::run_dir::RunDir;
 use crate::scenario_args::ScenarioArgs;
 use crate::{machine, profile_file};
 
+pub(crate) use progress::bar;
 pub(crate) use replicate::on_all_cores;
-pub(crate) use run::{Jitter, Setting, records};
+pub(crate) use run::{Jitter, Setting, records, run as simulate};
 
 /// Shown by `--help`.
 const EXIT_CODES: &str =

@@ -2,7 +2,6 @@
 //! ensemble with the machine's delays, and compares.
 
 mod ensemble;
-mod live;
 mod profile;
 
 use std::path::{Path, PathBuf};
@@ -17,9 +16,9 @@ use galton_report::validate::{LiveRun, Observed, ScenarioResult, Validation, jud
 use galton_runtime::scenario_file::{self, ScenarioFileError};
 use galton_runtime::{Shutdown, role, telemetry, terminal};
 
+use crate::live::{Live, MOST_TRIES, Tried};
 use crate::scenario_args::key_value;
-use crate::{machine, run};
-use live::Live;
+use crate::{machine, run, run_dir};
 use profile::NamedProfile;
 
 /// The simulation does not tell the truth.
@@ -128,7 +127,8 @@ fn named_twice(pairs: &[Pair]) -> Option<&str> {
 }
 
 fn validate(args: &Args, pairs: &[Pair], profile: Option<&NamedProfile>) -> anyhow::Result<ExitCode> {
-    let dir = directory(args)?;
+    let time = machine::file_name(machine::wall_clock());
+    let (dir, _) = run_dir::new_dir(&args.output_dir, &format!("validate-{time}"))?;
     if let Some(profile) = profile {
         terminal::say(format_args!("machine profile {}", profile.description));
     }
@@ -157,24 +157,6 @@ fn validate(args: &Args, pairs: &[Pair], profile: Option<&NamedProfile>) -> anyh
     Ok(ExitCode::from(code))
 }
 
-/// A new directory for the result and the live runs.
-fn directory(args: &Args) -> anyhow::Result<PathBuf> {
-    let time = machine::file_name(machine::wall_clock());
-    let made = || {
-        std::fs::create_dir_all(&args.output_dir)?;
-        let names = (1..).map(|n| if n == 1 { format!("validate-{time}") } else { format!("validate-{time}-{n}") });
-        for name in names {
-            let dir = args.output_dir.join(name);
-            match std::fs::create_dir(&dir) {
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-                made => return made.map(|()| dir),
-            }
-        }
-        unreachable!("there is always another name")
-    };
-    made().with_context(|| format!("cannot create a directory in {}", args.output_dir.display()))
-}
-
 /// Validates one scenario; the meta data is that of its last live run. None: somebody stopped it.
 fn one(
     args: &Args,
@@ -190,7 +172,11 @@ fn one(
     let (mut observed, mut runs, mut meta) = (Vec::new(), Vec::new(), None);
     for n in 1..=args.runs {
         terminal::note(format_args!("{}: live run {n} of {}", pair.live.name, args.runs));
-        let Some((data, report)) = live.valid(&pair.live)? else { return Ok(None) };
+        let (data, report) = match live.valid(&pair.live)? {
+            Tried::Valid(run) => *run,
+            Tried::Stopped => return Ok(None),
+            Tried::Invalid => anyhow::bail!("{MOST_TRIES} live runs in a row were INVALID"),
+        };
         observed.push(Observed::of(&data, &report));
         runs.push(LiveRun::new(&data.meta.id, &report.validity));
         meta = Some(data.meta);

@@ -1,4 +1,4 @@
-//! The live side: runs of a scenario on real processes, until one may be believed.
+//! Live runs beside simulated ones: a scenario on real processes, until a run may be believed.
 
 use std::path::Path;
 
@@ -10,33 +10,43 @@ use galton_runtime::{Shutdown, terminal};
 use crate::run::{Ending, RunOptions, execute};
 
 /// How often one live run is tried: a machine on which three in a row are not valid will not do better at the fourth.
-const MOST_TRIES: usize = 3;
+pub(crate) const MOST_TRIES: usize = 3;
 
-/// What all live runs share.
+/// What all live runs of a command share.
 #[derive(Debug)]
-pub(super) struct Live<'a> {
-    pub(super) time_scale: f64,
+pub(crate) struct Live<'a> {
+    pub(crate) time_scale: f64,
     /// Where the run directories go.
-    pub(super) output_dir: &'a Path,
-    pub(super) progress: ProgressStyle,
-    pub(super) shutdown: Shutdown,
+    pub(crate) output_dir: &'a Path,
+    pub(crate) progress: ProgressStyle,
+    pub(crate) shutdown: Shutdown,
+}
+
+/// What came of a live run.
+#[derive(Debug)]
+pub(crate) enum Tried {
+    /// It may be believed.
+    Valid(Box<(RunData, Report)>),
+    /// It was INVALID, however often it was tried.
+    Invalid,
+    /// Somebody stopped it.
+    Stopped,
 }
 
 // === impl Live ===
 
 impl Live<'_> {
-    /// A live run that may be believed. One that is INVALID says nothing about the simulation, and is run again. None:
-    /// somebody stopped it.
-    pub(super) fn valid(&self, scenario: &Scenario) -> anyhow::Result<Option<(RunData, Report)>> {
+    /// A live run that may be believed. One that is INVALID says nothing about the scenario, and is run again.
+    pub(crate) fn valid(&self, scenario: &Scenario) -> anyhow::Result<Tried> {
         for _ in 0..MOST_TRIES {
-            let Some((data, report)) = self.run(scenario)? else { return Ok(None) };
+            let Some((data, report)) = self.run(scenario)? else { return Ok(Tried::Stopped) };
             if report.validity.verdict != Verdict::Invalid {
-                return Ok(Some((data, report)));
+                return Ok(Tried::Valid(Box::new((data, report))));
             }
             let reasons: Vec<&str> = report.validity.reasons.iter().map(|reason| reason.code.as_str()).collect();
             terminal::note(format_args!("{}: INVALID ({}) and does not count", data.meta.id, reasons.join(", ")));
         }
-        anyhow::bail!("{MOST_TRIES} live runs in a row were INVALID")
+        Ok(Tried::Invalid)
     }
 
     fn run(&self, scenario: &Scenario) -> anyhow::Result<Option<(RunData, Report)>> {
