@@ -44,7 +44,7 @@ pub struct Replicated {
     pub values: Vec<Option<f64>>,
 }
 
-/// The figures of one replication, in the order of [`FIGURES`].
+/// The figures of one replication, in the order of its table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Figures(Vec<Option<f64>>);
 

@@ -1,7 +1,7 @@
 //! Two runs against each other, metric by metric: live or simulated, or what somebody else's simulator produced.
 //!
 //! The figures are those of the report. Their uncertainty, and that of every difference, comes from one set of block
-//! bootstrap resamples ([`bootstrap`]); runs of the same plan are paired request by request, so that what the requests
+//! bootstrap resamples (`bootstrap`); runs of the same plan are paired request by request, so that what the requests
 //! themselves vary does not blur what the runs differ in. A verdict asks for more than a difference that chance does not
 //! explain: it must also exceed a margin below which nobody cares.
 

@@ -4,6 +4,7 @@
 mod batches;
 mod binomial;
 mod effective;
+mod long;
 mod sample;
 mod student;
 mod twin;

@@ -8,16 +8,14 @@ use std::borrow::Cow;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use super::batches::Batches;
 use super::binomial::{ALPHA, ranks};
+use super::long::{Long, new_histogram, record};
 use super::{QUANTILES, effective};
 
 /// Values kept of a sample that a report is about: 2 MB.
 const MOST: usize = 1 << 18;
 /// Values kept of one of many samples.
 const MOST_OF_MANY: usize = 1 << 12;
-/// Values of a long sample that are counted together.
-const TOGETHER: usize = 1 << 9;
 
 /// Durations in order of time, in nanoseconds. Some may be censored: then the value is what was waited, at least.
 #[derive(Clone, Debug)]
@@ -27,19 +25,6 @@ pub(crate) struct Samples {
     values: Vec<u64>,
     long: Option<Box<Long>>,
     censored: u64,
-}
-
-/// A sample of which not every value is kept.
-#[derive(Clone, Debug)]
-struct Long {
-    /// Values that are not in the figures below yet. One after the other, each would find the tables of another sample in the
-    /// processor's cache.
-    waiting: Vec<u64>,
-    histogram: Histogram<u64>,
-    /// The smallest and the largest value, exactly.
-    ends: (u64, u64),
-    sum: u128,
-    batches: Batches,
 }
 
 /// Figures of one sample. Durations are nanoseconds.
@@ -223,67 +208,6 @@ impl Samples {
         let mut histogram = new_histogram(3);
         self.values.iter().for_each(|value| record(&mut histogram, *value));
         histogram
-    }
-}
-
-fn new_histogram(digits: u8) -> Histogram<u64> {
-    Histogram::new(digits).expect("one to five significant digits are allowed")
-}
-
-#[inline]
-fn record(histogram: &mut Histogram<u64>, value: u64) {
-    histogram.record(value).expect("a histogram that resizes itself takes every value");
-}
-
-// === impl Long ===
-
-impl Long {
-    fn new(digits: u8, values: &[u64]) -> Self {
-        let mut long = Self {
-            waiting: Vec::with_capacity(TOGETHER),
-            histogram: new_histogram(digits),
-            ends: (u64::MAX, 0),
-            sum: 0,
-            batches: Batches::new(values.len(), digits > 2),
-        };
-        values.iter().for_each(|value| long.push(*value));
-        long
-    }
-
-    #[inline]
-    fn push(&mut self, value: u64) {
-        self.waiting.push(value);
-        if self.waiting.len() == TOGETHER {
-            self.count();
-        }
-    }
-
-    fn count(&mut self) {
-        for value in self.waiting.drain(..) {
-            record(&mut self.histogram, value);
-            self.ends = (self.ends.0.min(value), self.ends.1.max(value));
-            self.sum += u128::from(value);
-            self.batches.push(value);
-        }
-    }
-
-    /// With nothing waiting.
-    fn counted(&self) -> Cow<'_, Self> {
-        if self.waiting.is_empty() {
-            return Cow::Borrowed(self);
-        }
-        let mut counted = self.clone();
-        counted.count();
-        Cow::Owned(counted)
-    }
-
-    fn len(&self) -> u64 {
-        self.histogram.len() + self.waiting.len() as u64
-    }
-
-    fn mean(&self) -> u64 {
-        let n = u128::from(self.len().max(1));
-        ((self.sum + n / 2) / n) as u64
     }
 }
 
