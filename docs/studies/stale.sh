@@ -12,9 +12,8 @@ galton=${CARGO_TARGET_DIR:-target}/release/galton
 "$galton" calibrate --progress none --output "$dir/profile.json"
 live=(--live 1)
 [ $# -eq 0 ] || live=("$@")
-"$galton" sweep scenarios/validation/stale.json --vary load_balancer.rr.sync_delay_ms=0,10,30,100,300,1000 \
+"$galton" sweep docs/studies/stale.json --vary load_balancer.rr.sync_delay_ms=0,10,30,100,300,1000 \
   --reference load_balancer.architecture=least_conns \
-  --set scaling.max_targets=4 --set simulation.duration_ms=12000 \
   --figures retries-per-request,rejected,overhead-mean,response-p99 \
   --profile "$dir/profile.json" --progress none --output-dir "$dir" "${live[@]}"
 cp "$dir"/sweep-*/sweep.svg docs/studies/stale.svg
