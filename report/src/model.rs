@@ -212,7 +212,7 @@ pub struct Starts {
     pub took: Summary,
     /// The configured delays of the same starts.
     pub configured: Summary,
-    /// Starts that took longer than configured by more than 1 ms of machine time and 1 % of the delay.
+    /// Starts that took longer than configured by more than 5 ms of machine time and 1 % of the delay.
     pub overrun: u64,
     /// The largest overrun.
     pub worst_overrun: Nanos,
