@@ -9,10 +9,10 @@ mod conducted;
 mod destination;
 mod exchange;
 mod figures;
+mod link;
 mod meters;
 mod occupancy;
 mod pacing;
-mod pool;
 mod progress;
 mod scribe;
 mod sender;
@@ -20,6 +20,8 @@ mod settings;
 mod standalone;
 mod summary;
 mod tally;
+#[cfg(test)]
+mod test_http2;
 #[cfg(test)]
 mod test_server;
 mod units;

@@ -18,8 +18,8 @@ use crate::alarm::Alarm;
 use crate::args::{Args, ProgressStyle};
 use crate::destination::{self, Destination};
 use crate::exchange::Template;
+use crate::link::Dial;
 use crate::meters::Meters;
-use crate::pool::Pool;
 use crate::progress::{End, Progress};
 use crate::scribe::{self, RowSink};
 use crate::sender::{Job, Order, Ran, Sender};
@@ -49,9 +49,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     telemetry::init("loadgen");
     // An open loop needs a descriptor for each request in flight. Running out is counted and makes the verdict.
     role::raise_descriptor_limit();
-    let pool = Pool::new(destination.resolve()?, args.request.connect_timeout);
+    let dial = Dial::new(destination.resolve()?, args.request.connect_timeout)
+        .with(settings.protocol, settings.max_requests_per_conn);
     say(args, &settings.words);
-    let summary = measure(args, settings, pool, template)?;
+    let summary = measure(args, settings, dial, template)?;
     print(args, &summary)?;
     Ok(exit_code(args, &summary))
 }
@@ -62,14 +63,14 @@ pub(crate) fn usage(error: &UsageError) -> ExitCode {
     ExitCode::from(USAGE)
 }
 
-fn measure(args: &Args, settings: Settings, pool: Pool, template: Template) -> anyhow::Result<Summary> {
+fn measure(args: &Args, settings: Settings, dial: Dial, template: Template) -> anyhow::Result<Summary> {
     let meters = Meters::register(&Book::create(None)?, &Registry::new())?;
     let trace = args.output.log_requests.as_deref().map(scribe::create_trace).transpose()?;
     let shutdown = Shutdown::listen(false)?;
     let (started_unix_ns, since_ns) = (unix_ns(), mono_ns());
     let progress = Progress::new(progress_style(args), end(&settings), since_ns, meters.clone());
     let (rows, scribe) = scribe::start(trace, move |tally| progress.tick(tally))?;
-    let ran = role::run_local(send(&settings, pool, template, meters.clone(), rows, shutdown))?;
+    let ran = role::run_local(send(&settings, dial, template, meters.clone(), rows, shutdown))?;
     let tally = scribe.finish()?;
     let validity = judge(Evidence::of(&settings, &tally, &ran, &meters));
     Ok(Summary { settings, command: std::env::args().collect(), started_unix_ns, tally, ran, validity })
@@ -77,7 +78,7 @@ fn measure(args: &Args, settings: Settings, pool: Pool, template: Template) -> a
 
 async fn send(
     settings: &Settings,
-    pool: Pool,
+    dial: Dial,
     template: Template,
     meters: Meters,
     rows: RowSink,
@@ -92,8 +93,9 @@ async fn send(
     });
     let job = Job {
         clock: ScenarioClock::new(mono_ns() + LEAD_NS, 1.0),
-        pools: vec![pool],
+        hosts: vec![dial],
         template,
+        keys: settings.keys.clone().map(|keys| (keys, settings.scenario.simulation.seed)),
         timeout: settings.scenario.traffic.timeout,
         timeout_from_send: settings.limits.in_flight.is_some(),
         grace_ns: 0,
@@ -101,8 +103,7 @@ async fn send(
         horizon: Nanos::ZERO,
         hard_stop: None,
     };
-    let mut pacing = settings.pacing();
-    Ok(Sender::new(job, &mut *pacing, alarm, meters, rows, orders).run().await)
+    Ok(Sender::new(job, settings.pacing(), alarm, meters, rows, orders).run().await)
 }
 
 fn end(settings: &Settings) -> End {
