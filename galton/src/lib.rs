@@ -7,6 +7,7 @@ mod check;
 mod cluster;
 mod compare;
 mod counters;
+mod front;
 mod healthcheck;
 mod live;
 mod machine;
@@ -67,6 +68,8 @@ enum Command {
     Plan(plan::Args),
     /// Send load, open or closed loop (also a binary of its own: `loadgen`)
     Loadgen(Box<galton_loadgen::Args>),
+    /// Serve one address for all load-balancer hosts that a scaler knows of
+    Front(front::Args),
     /// Ask a process whether it is ready: exit code 0 or 1
     Healthcheck(healthcheck::Args),
     /// Role: one load-balancer host
@@ -90,6 +93,7 @@ pub fn main() -> ExitCode {
         Command::Schema => check::schema(),
         Command::Compare(args) => compare::run(&args),
         Command::Plan(args) => plan::run(&args),
+        Command::Front(args) => front::run(args),
         Command::Healthcheck(args) => healthcheck::run(&args),
         Command::Loadgen(args) => galton_loadgen::run(*args),
         Command::Proxy(args) => galton_proxy::run(args),

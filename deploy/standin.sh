@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Stand-ins for images that cannot be pulled where no registry is reached: under the very names that Dockerfile and compose file use,
+# so that these are tried as they are. An image that is there already is left alone.
+#   RUST_IMAGE        this machine's Rust toolchain, C compiler and downloaded crates (no network while building)
+#   PROMETHEUS_IMAGE  this machine's prometheus
+set -euo pipefail
+cd "$(dirname "$0")"
+here=$(mktemp -d)
+trap 'rm -rf "$here"' EXIT
+setting() { sed -n "s/^$1=//p" .env; }
+RUST_IMAGE=${RUST_IMAGE:-$(setting RUST_IMAGE)}
+PROMETHEUS_IMAGE=${PROMETHEUS_IMAGE:-$(setting PROMETHEUS_IMAGE)}
+
+missing() { ! docker image inspect "$1" >/dev/null 2>&1; }
+
+# Every file of these Debian packages and of all that they depend on.
+files_of() {
+  local packages
+  packages=$(apt-cache depends --recurse --installed --no-suggests --no-recommends --no-conflicts --no-breaks \
+    --no-replaces --no-enhances "$@" | grep -v '^[ <]' | sort -u)
+  # shellcheck disable=SC2086 # a list
+  # Where /bin and /lib are links into /usr, so are the files' true places.
+  dpkg-query --listfiles $packages | sed -E 's,^/(bin|sbin|lib|lib64)/,/usr/\1/,' | sort -u | while read -r path; do
+    if [ -f "$path" ] || [ -L "$path" ]; then printf '%s\n' "${path#/}"; fi
+  done
+}
+
+if missing "$RUST_IMAGE"; then
+  # What the build needs beyond the toolchain: the crates, which `cargo fetch` has put into the registry's folder.
+  cargo fetch --locked --manifest-path ../Cargo.toml --quiet
+  sysroot=$(rustc --print sysroot)
+  cargo_home=${CARGO_HOME:-$HOME/.cargo}
+  {
+    files_of gcc libc6-dev coreutils dash sed
+    printf '%s\n' bin lib lib64
+  } | sort -u >"$here/list"
+  tar --create --file "$here/root.tar" --directory / --no-recursion --files-from "$here/list"
+  tar --append --file "$here/root.tar" --directory "$sysroot" --exclude share --transform 's,^\./,usr/local/,' ./bin ./lib
+  tar --append --file "$here/root.tar" --directory "$cargo_home" --transform 's,^registry,usr/local/cargo/registry,' registry
+  docker import --change 'ENV PATH=/usr/local/bin:/usr/bin:/bin' --change 'ENV CARGO_HOME=/usr/local/cargo' \
+    --change 'ENV CARGO_NET_OFFLINE=true' "$here/root.tar" "$RUST_IMAGE" >/dev/null
+  rm "$here/root.tar"
+  echo "stand-in for $RUST_IMAGE"
+fi
+
+if missing "$PROMETHEUS_IMAGE"; then
+  mkdir -p "$here/prometheus"
+  {
+    files_of libc6
+    printf '%s\n' usr/bin/prometheus lib lib64
+  } | sort -u >"$here/list"
+  tar --create --file "$here/prometheus.tar" --directory / --no-recursion --files-from "$here/list"
+  docker import --change 'ENTRYPOINT ["/usr/bin/prometheus"]' --change 'EXPOSE 9090' "$here/prometheus.tar" "$PROMETHEUS_IMAGE" >/dev/null
+  echo "stand-in for $PROMETHEUS_IMAGE"
+fi
