@@ -14,7 +14,7 @@ use crate::arrivals::{self, Arrivals};
 use crate::dist::{Dist, Sampler};
 use crate::ids::{HostId, Incarnation, RequestId, TargetId};
 use crate::rng::{KeyedRng, Purpose};
-use crate::scenario::{ArrivalProcess, ClosedLoop, OnError, Scenario, TraceArrival, Traffic, TrafficModel};
+use crate::scenario::{ArrivalProcess, ClosedLoop, OnError, Population, Scenario, TraceArrival, Traffic, TrafficModel};
 use crate::time::Nanos;
 
 /// What a request asks of a target.
@@ -93,7 +93,12 @@ pub fn expected_requests(scenario: &Scenario) -> f64 {
         TrafficModel::Open(arrival) => arrivals::expected(arrival, duration),
         TrafficModel::Closed(closed) => {
             let cycle_ms = closed.think_time_ms.mean() + scenario.traffic.request_duration_ms.mean();
-            let sent = f64::from(closed.concurrency) * duration.as_millis_f64() / cycle_ms;
+            let sent = match &closed.population {
+                Population::Fixed(users) => f64::from(*users) * duration.as_millis_f64() / cycle_ms,
+                Population::Sessions { arrival, mean_requests } => {
+                    arrivals::expected(arrival, duration) * mean_requests
+                }
+            };
             closed.num_requests.map_or(sent, |budget| sent.min(budget as f64))
         }
     }
@@ -162,18 +167,35 @@ impl Plan {
         self.think_ms.as_ref().map_or(Nanos::ZERO, draw)
     }
 
+    /// When the sessions of a partly open loop begin; none: it is none.
+    pub fn sessions(&self) -> Option<Arrivals> {
+        let TrafficModel::Closed(closed) = &self.traffic.model else { return None };
+        let Population::Sessions { arrival, .. } = &closed.population else { return None };
+        Some(Arrivals::new(self.seed, arrival, self.duration))
+    }
+
+    /// Whether a session goes on after this request, keyed by (seed, request): their number is geometric. The users of a closed
+    /// loop always go on.
+    pub fn goes_on(&self, request: RequestId) -> bool {
+        match &self.traffic.model {
+            TrafficModel::Closed(ClosedLoop { population: Population::Sessions { mean_requests, .. }, .. }) => {
+                self.rng(Purpose::Session, request).uniform() * mean_requests >= 1.0
+            }
+            _ => true,
+        }
+    }
+
     /// When user `user` of a closed loop starts: ⌊user·think/N⌋ µs with the mean think time in µs.
     ///
     /// 0 without think time, in an open loop, and when the think time has no finite mean.
     pub fn user_start(&self, user: u32) -> Nanos {
-        let TrafficModel::Closed(closed) = &self.traffic.model else {
-            return Nanos::ZERO;
-        };
+        let TrafficModel::Closed(closed) = &self.traffic.model else { return Nanos::ZERO };
+        let Population::Fixed(users) = closed.population else { return Nanos::ZERO };
         let think_us = closed.think_time_ms.mean() * 1e3;
         if !think_us.is_finite() {
             return Nanos::ZERO;
         }
-        let us = libm::floor(f64::from(user) * think_us / f64::from(closed.concurrency.max(1)));
+        let us = libm::floor(f64::from(user) * think_us / f64::from(users.max(1)));
         Nanos((us as u64).saturating_mul(1000))
     }
 
@@ -199,8 +221,16 @@ impl Plan {
         };
         let budget = closed.num_requests.unwrap_or(u64::MAX);
         let hosts = u64::from(self.hosts);
-        for number in [self.seed, hosts, self.duration.0, u64::from(closed.concurrency), budget, on_error] {
+        let users = match closed.population {
+            Population::Fixed(users) => u64::from(users),
+            Population::Sessions { .. } => u64::MAX,
+        };
+        for number in [self.seed, hosts, self.duration.0, users, budget, on_error] {
             hash.update(number.to_le_bytes());
+        }
+        if let Population::Sessions { arrival, mean_requests } = &closed.population {
+            hash.update(mean_requests.to_bits().to_le_bytes());
+            Arrivals::new(self.seed, arrival, self.duration).for_each(|at| hash.update(at.0.to_le_bytes()));
         }
         for dist in [&closed.think_time_ms, &self.traffic.request_duration_ms, &self.traffic.cpu_demand] {
             hash_dist(dist, hash);

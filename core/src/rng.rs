@@ -38,7 +38,7 @@ pub enum Purpose {
     StopDelay = 10,
     /// Demand that a target draws by itself for a foreign client, by target, incarnation and count.
     OwnDemand = 11,
-    /// Session lengths and their think times, by session.
+    /// Whether a session goes on, by request.
     Session = 12,
     /// Keys of requests, by request.
     Key = 13,

@@ -1,4 +1,4 @@
-//! The users of a closed loop: who sends next and when, and how each of them ends.
+//! The users of a closed loop, or those who come and go in sessions: who sends next and when, and how each of them ends.
 //!
 //! A state machine without I/O, so that the load generator and the simulator move the same users. It does not decide what
 //! a request asks for (see [`crate::plan`]) nor how it ended.
@@ -8,10 +8,11 @@ use std::collections::BinaryHeap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::arrivals::Arrivals;
 use crate::ids::RequestId;
 use crate::outcome::Outcome;
 use crate::plan::Plan;
-use crate::scenario::{ClosedLoop, OnError, Scenario, TrafficModel};
+use crate::scenario::{ClosedLoop, OnError, Population, Scenario, TrafficModel};
 use crate::time::Nanos;
 
 /// The users of one run.
@@ -23,12 +24,17 @@ pub struct Users {
     budget: Option<u64>,
     /// Nothing is sent that is due then or later.
     horizon: Nanos,
-    /// Users between two requests, by time and then by order of insertion.
+    /// Sessions that have not begun; none: there are no sessions.
+    sessions: Option<Arrivals>,
+    /// The user of the next one, who is among the waiting already.
+    announced: Option<u32>,
+    /// Users between two requests, by time and then by order of insertion. Of sessions to come, the next one.
     waiting: BinaryHeap<Reverse<Waiting>>,
     inserted: u64,
     next_user: u32,
     in_flight: u32,
     cancelled: u64,
+    completed: u64,
 }
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,6 +72,9 @@ pub struct UserEnds {
     pub cancelled: u64,
     /// Still waiting for a response when the run ended.
     pub unfinished: u64,
+    /// Sessions that were over.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub completed: u64,
 }
 
 // === impl Users ===
@@ -73,24 +82,33 @@ pub struct UserEnds {
 impl Users {
     /// The users of this scenario; none if it is not a closed loop.
     pub fn new(scenario: &Scenario) -> Option<Self> {
-        let TrafficModel::Closed(ClosedLoop { concurrency, num_requests, on_error, .. }) = scenario.traffic.model
+        let TrafficModel::Closed(ClosedLoop { population, num_requests, on_error, .. }) = &scenario.traffic.model
         else {
             return None;
         };
+        let plan = Plan::new(scenario);
+        let fixed = match population {
+            Population::Fixed(users) => *users,
+            Population::Sessions { .. } => 0,
+        };
         let mut users = Self {
-            plan: Plan::new(scenario),
-            on_error,
-            budget: num_requests,
+            sessions: plan.sessions(),
+            announced: None,
+            plan,
+            on_error: *on_error,
+            budget: *num_requests,
             horizon: scenario.simulation.duration,
             waiting: BinaryHeap::new(),
             inserted: 0,
-            next_user: concurrency,
+            next_user: fixed,
             in_flight: 0,
             cancelled: 0,
+            completed: 0,
         };
-        for user in 0..concurrency {
+        for user in 0..fixed {
             users.insert(users.plan.user_start(user), user, 0);
         }
+        users.next_session();
         Some(users)
     }
 
@@ -116,9 +134,9 @@ impl Users {
             OnError::Cancel if outcome != Outcome::Ok => self.cancelled += 1,
             OnError::Replace if outcome != Outcome::Ok => {
                 self.cancelled += 1;
-                self.insert(now, self.next_user, 0);
-                self.next_user += 1;
+                self.begin(now);
             }
+            _ if !self.plan.goes_on(request) => self.completed += 1,
             _ => self.insert(now + self.plan.think_time(request), user, round + 1),
         }
     }
@@ -126,14 +144,19 @@ impl Users {
     /// How the users ended, if the run ends here.
     pub fn ends(&self) -> UserEnds {
         let late = self.waiting.iter().filter(|Reverse(w)| w.at >= self.horizon).count() as u64;
-        let waiting = self.waiting.len() as u64;
-        let mut ends =
-            UserEnds { cancelled: self.cancelled, unfinished: u64::from(self.in_flight), ..UserEnds::default() };
+        // A session that has not begun has not ended.
+        let waiting = self.waiting.len() as u64 - u64::from(self.announced.is_some());
+        let mut ends = UserEnds {
+            cancelled: self.cancelled,
+            completed: self.completed,
+            unfinished: u64::from(self.in_flight),
+            ..UserEnds::default()
+        };
         match self.budget {
             Some(0) => ends.budget_exhausted = waiting,
             _ => {
                 ends.horizon = late;
-                ends.cancelled += waiting - late;
+                ends.cancelled += waiting.saturating_sub(late);
             }
         }
         ends
@@ -143,7 +166,22 @@ impl Users {
         let Some(Reverse(Waiting { at, user, round, .. })) = self.waiting.pop() else { return UserStep::Over };
         self.budget = self.budget.map(|left| left - 1);
         self.in_flight += 1;
+        if self.announced == Some(user) {
+            self.next_session();
+        }
         UserStep::Send { request: RequestId::closed(user, round), at }
+    }
+
+    fn next_session(&mut self) {
+        let next = self.sessions.as_mut().and_then(Iterator::next);
+        self.announced = next.map(|at| self.begin(at));
+    }
+
+    fn begin(&mut self, at: Nanos) -> u32 {
+        let user = self.next_user;
+        self.insert(at, user, 0);
+        self.next_user += 1;
+        user
     }
 
     fn insert(&mut self, at: Nanos, user: u32, round: u32) {
@@ -152,11 +190,17 @@ impl Users {
     }
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref)] // Serde calls it so.
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::dist::Dist;
     use crate::outcome::FailReason;
+    use crate::scenario::{Arrival, ArrivalProcess, Ramp};
 
     const SERVICE: Nanos = Nanos::from_millis(10);
 
@@ -164,7 +208,7 @@ mod tests {
         let mut scenario = Scenario::default();
         scenario.simulation.duration = Nanos::from_millis(1_000);
         scenario.traffic.model = TrafficModel::Closed(ClosedLoop {
-            concurrency: users,
+            population: Population::Fixed(users),
             think_time_ms: Dist::Deterministic { value: think_ms },
             num_requests: budget,
             on_error,
@@ -254,5 +298,45 @@ mod tests {
         let mut users = Users::new(&scenario).unwrap();
         assert!(matches!(users.next(Nanos::ZERO), UserStep::Send { .. }));
         assert_eq!(users.ends(), UserEnds { unfinished: 1, cancelled: 1, ..UserEnds::default() });
+    }
+
+    fn sessions(mean_requests: f64, think_ms: f64, budget: Option<u64>) -> Scenario {
+        let mut scenario = scenario(1, think_ms, budget, OnError::Continue);
+        let TrafficModel::Closed(users) = &mut scenario.traffic.model else { unreachable!() };
+        users.population = Population::Sessions {
+            arrival: Arrival {
+                process: ArrivalProcess::Deterministic { interval_ms: 1.0 },
+                count: None,
+                ramp: Ramp::None,
+            },
+            mean_requests,
+        };
+        scenario
+    }
+
+    #[test]
+    fn sessions_come_in_time_and_have_a_geometric_number_of_requests() {
+        let scenario = sessions(4.0, 2.0, None);
+        let (sent, ends) = play(&scenario, |_, _| Outcome::Ok);
+        let begun: Vec<(Nanos, u32)> =
+            sent.iter().filter(|(_, _, round)| *round == 0).map(|(at, user, _)| (*at, *user)).collect();
+        assert_eq!(begun, (0..1000).map(|user| (Nanos::from_millis(u64::from(user)), user)).collect::<Vec<_>>());
+        let mut lengths = vec![0_u32; 1000];
+        sent.iter().for_each(|(_, user, round)| lengths[*user as usize] = round + 1);
+        // Of the sessions that had time for 30 requests; their mean has a standard deviation of √12 / √640 = 0.14.
+        let early = &lengths[..640];
+        let mean = f64::from(early.iter().sum::<u32>()) / early.len() as f64;
+        assert!((mean - 4.0).abs() < 0.55, "{mean}");
+        let once = early.iter().filter(|n| **n == 1).count() as f64 / early.len() as f64;
+        assert!((once - 0.25).abs() < 0.07, "a quarter ends after the first request: {once}");
+        assert_eq!(ends.completed + ends.horizon + ends.unfinished + ends.cancelled, 1000);
+        assert!(ends.completed > 900 && ends.cancelled == 0, "{ends:?}");
+    }
+
+    #[test]
+    fn sessions_share_a_budget_and_those_to_come_have_not_ended() {
+        let (sent, ends) = play(&sessions(1.0, 0.0, Some(5)), |_, _| Outcome::Ok);
+        assert_eq!(sent.len(), 5);
+        assert_eq!(ends, UserEnds { completed: 5, ..UserEnds::default() });
     }
 }

@@ -24,9 +24,14 @@ const PROBE_NS: u64 = 300_000;
 pub(crate) struct Alarm {
     timer: Timer,
     ahead_ns: u64,
-    last_ns: Option<u64>,
-    mean_gap_ns: f64,
     longest_stall_ns: u64,
+}
+
+/// How far apart sends are: an exponentially weighted mean.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gaps {
+    last_ns: Option<u64>,
+    mean_ns: f64,
 }
 
 // === impl Alarm ===
@@ -44,12 +49,11 @@ impl Alarm {
         late.sort_unstable();
         // The 90th percentile: most wake-ups come in time, and one slow probe does not decide.
         let ahead_ns = late[PROBES * 9 / 10].min(MAX_AHEAD_NS);
-        Ok(Self { timer, ahead_ns, last_ns: None, mean_gap_ns: f64::INFINITY, longest_stall_ns: 0 })
+        Ok(Self { timer, ahead_ns, longest_stall_ns: 0 })
     }
 
     /// Completes at `at_ns` machine time, never early; `u64::MAX` is never. Dropping it gives up the wait.
-    pub(crate) async fn until(&mut self, at_ns: u64) {
-        let spin = self.mean_gap_ns >= MIN_SPIN_GAP_NS;
+    pub(crate) async fn until(&self, at_ns: u64, spin: bool) {
         let wake_ns = if spin { at_ns.saturating_sub(self.ahead_ns) } else { at_ns };
         if wake_ns > mono_ns() {
             self.timer.sleep_until(wake_ns).await;
@@ -65,17 +69,31 @@ impl Alarm {
         self.longest_stall_ns = self.longest_stall_ns.max(mono_ns().saturating_sub(at_ns));
     }
 
-    /// A request that was intended for `at_ns` goes out: the rate decides whether to spin.
-    pub(crate) fn sent(&mut self, at_ns: u64) {
-        if let Some(last_ns) = self.last_ns.replace(at_ns) {
-            let gap = at_ns.saturating_sub(last_ns) as f64;
-            self.mean_gap_ns =
-                if self.mean_gap_ns.is_finite() { self.mean_gap_ns + (gap - self.mean_gap_ns) / GAPS } else { gap };
-        }
-    }
-
     /// The longest time for which the thread should have run and did not, up to now.
     pub(crate) fn longest_stall_ns(&self) -> u64 {
         self.longest_stall_ns
+    }
+}
+
+// === impl Gaps ===
+
+impl Gaps {
+    /// A request that was intended for `at_ns` goes out.
+    pub(crate) fn sent(&mut self, at_ns: u64) {
+        if let Some(last_ns) = self.last_ns.replace(at_ns) {
+            let gap = at_ns.saturating_sub(last_ns) as f64;
+            self.mean_ns = if self.mean_ns.is_finite() { self.mean_ns + (gap - self.mean_ns) / GAPS } else { gap };
+        }
+    }
+
+    /// Whether spinning before each send would leave enough time for the sending.
+    pub(crate) fn may_spin(&self) -> bool {
+        self.mean_ns >= MIN_SPIN_GAP_NS
+    }
+}
+
+impl Default for Gaps {
+    fn default() -> Self {
+        Self { last_ns: None, mean_ns: f64::INFINITY }
     }
 }

@@ -4,14 +4,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::ValueEnum;
+use clap::{ArgAction, ValueEnum};
 use galton_core::dist::Dist;
 use galton_runtime::role;
 
-use crate::units::{self, ArrivalKind};
+use crate::units::{self, ArrivalKind, Keys, Profile, ThinkDist};
 
 /// What a scenario says itself, and what only a run of its own prints.
-const STANDALONE: [&str; 20] = [
+const STANDALONE: [&str; 27] = [
     "url",
     "concurrency",
     "num_requests",
@@ -19,6 +19,13 @@ const STANDALONE: [&str; 20] = [
     "rate",
     "arrival",
     "max_in_flight",
+    "profile",
+    "schedule",
+    "speedup",
+    "sessions",
+    "overflow",
+    "think_dist",
+    "key",
     "think_time_ms",
     "on_error",
     "seed",
@@ -72,16 +79,35 @@ pub(crate) struct ModelArgs {
     /// Open loop: requests per second in total, whatever the server does.
     #[arg(short, long, value_name = "R", short_alias = 'q', allow_negative_numbers = true, value_parser = units::rate)]
     pub(crate) rate: Option<f64>,
-    /// Open loop: poisson, poisson-exact, fixed, gamma:CV or lognormal:SIGMA. Default: poisson.
+    /// Open loop: poisson, poisson-exact, fixed, uniform:J, gamma:CV, weibull:K or lognormal:SIGMA. Default: poisson.
     #[arg(long, value_name = "DIST", value_parser = units::arrival)]
     pub(crate) arrival: Option<ArrivalKind>,
-    /// Open loop: at most N requests in flight; the rest queue, and their wait counts as response time.
+    /// Open loop, the rate over time: const, linear:A..B/30s, steps:50@0s,200@60s, sine:MEAN,AMPLITUDE,PERIOD or
+    /// file:RATES.csv (t_ms,rate_per_sec).
+    #[arg(long, value_name = "SPEC")]
+    pub(crate) profile: Option<Profile>,
+    /// Open loop: replay the arrivals of a CSV file with a column t_ms (and hold_ms, cpu), or of a run's trace.csv.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) schedule: Option<PathBuf>,
+    /// With --schedule: X times as fast.
+    #[arg(long, value_name = "X", value_parser = units::factor)]
+    pub(crate) speedup: Option<f64>,
+    /// Partly open: R sessions begin per second, each with MEAN requests on average (geometric), one after the other.
+    #[arg(long, value_name = "R:MEAN", value_parser = units::sessions)]
+    pub(crate) sessions: Option<(f64, f64)>,
+    /// Open loop: at most N requests in flight; see --overflow.
     #[arg(long, value_name = "N", value_parser = units::count)]
     pub(crate) max_in_flight: Option<u64>,
-    /// Closed loop: pause of a user after each response, in milliseconds.
+    /// What happens at --max-in-flight. Default: queue.
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) overflow: Option<Overflow>,
+    /// Closed loop and sessions: pause of a user after each response, in milliseconds.
     #[arg(long, value_name = "MS", allow_negative_numbers = true, value_parser = units::milliseconds)]
     pub(crate) think_time_ms: Option<f64>,
-    /// Closed loop: what a user does after an error. Default: continue.
+    /// How think times spread: const, exp or lognormal:SIGMA about --think-time-ms, or uniform:A,B. Default: const.
+    #[arg(long, value_name = "DIST")]
+    pub(crate) think_dist: Option<ThinkDist>,
+    /// Closed loop and sessions: what a user does after an error. Default: continue.
     #[arg(long, value_name = "WHAT")]
     pub(crate) on_error: Option<AfterError>,
     /// The seed of everything that is drawn. Default: 42.
@@ -117,6 +143,21 @@ pub(crate) struct RequestArgs {
     /// Demand: CPU units that a Galton target accounts or burns: 10, normal:10,2, …
     #[arg(long, value_name = "DIST", value_parser = units::cpu)]
     pub(crate) cpu: Option<Dist>,
+    /// A key drawn per request, for policies that hash one: uniform:N or zipf:EXPONENT,N.
+    #[arg(long, value_name = "DIST")]
+    pub(crate) key: Option<Keys>,
+    /// Speak HTTP/1.1. The default.
+    #[arg(long, conflicts_with = "http2")]
+    pub(crate) http1: bool,
+    /// Speak HTTP/2 with prior knowledge; up to 100 requests share a connection.
+    #[arg(long)]
+    pub(crate) http2: bool,
+    /// Use a connection again: on or off.
+    #[arg(long, value_name = "on|off", default_value = "on", action = ArgAction::Set, value_parser = units::on_off)]
+    pub(crate) keepalive: bool,
+    /// Close a connection after N requests.
+    #[arg(long, value_name = "N", value_parser = units::count)]
+    pub(crate) max_requests_per_conn: Option<u64>,
 }
 
 /// What is printed and written.
@@ -171,6 +212,15 @@ pub(crate) struct ConductedArgs {
     /// Begin when `POST /start` says so, not at once.
     #[arg(long, requires = "scenario")]
     pub(crate) wait_start: bool,
+}
+
+/// `--overflow`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Overflow {
+    /// Requests wait for a place, and the wait counts as response time.
+    Queue,
+    /// Requests without a place are dropped, and counted.
+    Shed,
 }
 
 /// `--on-error`.

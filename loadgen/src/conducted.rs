@@ -31,9 +31,9 @@ use crate::alarm::Alarm;
 use crate::args::Args;
 use crate::destination::{self, Destination};
 use crate::exchange::Template;
+use crate::link::Dial;
 use crate::meters::Meters;
 use crate::pacing::{Closed, Limits, Open, Pacing};
-use crate::pool::Pool;
 use crate::scribe::{self, TraceFile};
 use crate::sender::{Job, Order, Sender};
 use crate::settings::UsageError;
@@ -58,7 +58,7 @@ struct Desk {
 struct Assignment {
     scenario: Scenario,
     time_scale: f64,
-    pools: Vec<Pool>,
+    hosts: Vec<Dial>,
     template: Template,
     trace: TraceFile,
     wait_start: bool,
@@ -98,18 +98,18 @@ fn assignment(args: &Args, path: &Path) -> anyhow::Result<Result<Assignment, Usa
     let body = destination::body(args.request.body.as_deref())?;
     let parsed = scenario_file::load(path, &[]).map_err(|e| UsageError(e.to_string())).and_then(|scenario| {
         let addrs = proxies(&args.conducted.proxy, scenario.load_balancer.hosts)?;
-        let pools = addrs.into_iter().map(|addr| Pool::new(addr, args.request.connect_timeout)).collect();
+        let hosts = addrs.into_iter().map(|addr| Dial::new(addr, args.request.connect_timeout)).collect();
         let template = Destination::parse(&args.url)?.template(&args.request, body)?;
-        Ok((scenario, pools, Template { hold: true, cpu: true, ..template }))
+        Ok((scenario, hosts, Template { hold: true, cpu: true, ..template }))
     });
-    let (scenario, pools, template) = match parsed {
+    let (scenario, hosts, template) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => return Ok(Err(error)),
     };
     let trace = args.conducted.trace.as_deref().context("--scenario without --trace")?;
     let trace = scribe::create_trace(trace)?;
     let (time_scale, wait_start) = (args.conducted.time_scale, args.conducted.wait_start);
-    Ok(Ok(Assignment { scenario, time_scale, pools, template, trace, wait_start }))
+    Ok(Ok(Assignment { scenario, time_scale, hosts, template, trace, wait_start }))
 }
 
 /// The address of every host, by its number.
@@ -177,7 +177,7 @@ async fn send(
     planned: Option<u64>,
     alarm: Alarm,
 ) -> anyhow::Result<()> {
-    let Assignment { scenario, time_scale, pools, template, trace, .. } = assignment;
+    let Assignment { scenario, time_scale, hosts, template, trace, .. } = assignment;
     let clock = ScenarioClock::new(start.t0_ns, time_scale);
     let meters = desk.meters.clone();
     let (rows, scribe) = scribe::start(Some(trace), move |tally| {
@@ -185,8 +185,9 @@ async fn send(
     })?;
     let job = Job {
         clock,
-        pools,
+        hosts,
         template,
+        keys: None,
         timeout: scenario.traffic.timeout,
         timeout_from_send: false,
         grace_ns: GRACE_NS,
@@ -194,7 +195,7 @@ async fn send(
         horizon: scenario.simulation.duration,
         hard_stop: scenario.simulation.total_time,
     };
-    let mut pacing: Box<dyn Pacing> = match Closed::new(&scenario) {
+    let pacing: Box<dyn Pacing> = match Closed::new(&scenario) {
         Some(closed) => Box::new(closed),
         None => Box::new(Open::new(
             &Plan::new(&scenario),
@@ -202,7 +203,7 @@ async fn send(
         )),
     };
     let orders = desk.order.subscribe();
-    let ran = Sender::new(job, &mut *pacing, alarm, desk.meters.clone(), rows, orders).run().await;
+    let ran = Sender::new(job, pacing, alarm, desk.meters.clone(), rows, orders).run().await;
     // Sending is over: nothing on this thread minds the wait.
     let tally = scribe.finish()?;
     desk.generator.set(ran.generator).map_err(|_| anyhow!("the run finished twice"))?;

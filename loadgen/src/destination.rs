@@ -4,8 +4,8 @@ use std::net::{SocketAddr, ToSocketAddrs};
 
 use anyhow::{Context, anyhow};
 use bytes::Bytes;
-use http::header::{HOST, HeaderName, HeaderValue};
-use http::uri::Scheme;
+use http::header::{CONNECTION, HOST, HeaderName, HeaderValue};
+use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Uri};
 
 use crate::args::RequestArgs;
@@ -21,8 +21,7 @@ pub(crate) struct Destination {
     /// Name or address, without brackets.
     name: String,
     port: u16,
-    /// Path and query.
-    path: Uri,
+    path: PathAndQuery,
     /// The `host` header.
     host: HeaderValue,
 }
@@ -40,11 +39,11 @@ impl Destination {
         }
         let authority = uri.authority().ok_or_else(|| wrong("it has no host"))?;
         let host = authority.as_str().rsplit('@').next().unwrap_or_default();
-        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        let path = uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
         Ok(Self {
             name: authority.host().trim_matches(['[', ']']).to_owned(),
             port: authority.port_u16().unwrap_or(80),
-            path: path.parse().map_err(|_| wrong("its path cannot be sent"))?,
+            path,
             host: host.parse().map_err(|_| wrong("its host cannot be sent"))?,
         })
     }
@@ -64,11 +63,23 @@ impl Destination {
             let (name, value) = header(text)?;
             headers.append(name, value);
         }
-        headers.entry(HOST).or_insert_with(|| self.host.clone());
+        let host = headers.remove(HOST).unwrap_or_else(|| self.host.clone());
+        let uri = if args.http2 {
+            // The host travels as `:authority`.
+            let host =
+                Authority::try_from(host.as_bytes()).map_err(|_| UsageError(format!("{host:?} is not a host")))?;
+            Uri::builder().scheme(Scheme::HTTP).authority(host).path_and_query(self.path.clone()).build()
+        } else {
+            headers.insert(HOST, host);
+            Ok(Uri::from(self.path.clone()))
+        };
+        if !args.keepalive {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         let default = if args.body.is_some() { Method::POST } else { Method::GET };
         Ok(Template {
             method: args.method.clone().unwrap_or(default),
-            path: self.path.clone(),
+            uri: uri.map_err(|e| UsageError(format!("the URL cannot be sent: {e}")))?,
             headers,
             body,
             hold: args.hold.is_some(),

@@ -1,7 +1,5 @@
 //! One request over HTTP: send it, read the response to its end, say how it ended.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use galton_core::wire::{self, header};
 use galton_core::{FailReason, Outcome, RejectReason, TargetId};
@@ -11,16 +9,16 @@ use http::{HeaderMap, Method, Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 
-use crate::pool::{Connection, Pool};
+use crate::link::{Dial, Link};
 
 /// What all requests of a run have in common.
 #[derive(Clone, Debug)]
 pub(crate) struct Template {
     /// The method.
     pub(crate) method: Method,
-    /// Path and query.
-    pub(crate) path: Uri,
-    /// Headers, `host` among them.
+    /// Path and query; for HTTP/2 the whole URI.
+    pub(crate) uri: Uri,
+    /// Headers; for HTTP/1.1 `host` among them.
     pub(crate) headers: HeaderMap,
     /// The body.
     pub(crate) body: Bytes,
@@ -39,6 +37,8 @@ pub(crate) struct Ask {
     pub(crate) hold_ns: u64,
     /// CPU units.
     pub(crate) cpu: f64,
+    /// Key.
+    pub(crate) key: Option<u32>,
     /// The deadline that travels with it.
     pub(crate) deadline_ns: u64,
     /// When we give up ourselves.
@@ -62,34 +62,30 @@ pub(crate) struct Answer {
     pub(crate) overhead_ns: Option<u64>,
 }
 
-/// Sends the request and reads the response. The connection comes back if its response was read to the end.
-pub(crate) async fn exchange(pool: &Pool, template: &Template, ask: Ask) -> (Answer, Option<Connection>) {
-    let left = Duration::from_nanos(ask.give_up_ns.saturating_sub(mono_ns()));
-    match tokio::time::timeout(left, attempt(pool, template, ask)).await {
-        Ok(ended) => ended,
-        Err(_) => (Answer::without_response(Outcome::TimedOut), None),
-    }
-}
-
-async fn attempt(pool: &Pool, template: &Template, ask: Ask) -> (Answer, Option<Connection>) {
-    let mut connection = match pool.take().await {
-        Ok(connection) => connection,
-        Err(e) => {
-            tracing::debug!("no connection: {e}");
-            return (Answer::without_response(Outcome::Failed(FailReason::Connect)), None);
-        }
+/// Sends the request over the link, or over a new one, and reads the response. No link is left if it broke.
+pub(crate) async fn exchange(dial: &Dial, link: &mut Option<Link>, template: &Template, ask: Ask) -> Answer {
+    let open = match link.take().filter(Link::is_open) {
+        Some(open) => open,
+        None => match dial.link().await {
+            Ok(new) => new,
+            Err(e) => {
+                tracing::debug!("no connection: {e}");
+                return Answer::without_response(Outcome::Failed(FailReason::Connect));
+            }
+        },
     };
-    match connection.send_request(template.request(ask)).await {
-        Ok(response) => {
-            let answer = read(response).await;
-            let whole = answer.outcome != Outcome::Failed(FailReason::Reset);
-            (answer, whole.then_some(connection))
-        }
-        Err(e) => {
-            tracing::debug!("the connection broke: {e}");
-            (Answer::without_response(Outcome::Failed(FailReason::Reset)), None)
-        }
+    let open = link.insert(open);
+    if open.use_again() {
+        dial.count_reuse();
     }
+    let answer = open.exchange(template.request(ask), read).await.unwrap_or_else(|e| {
+        tracing::debug!("the connection broke: {e}");
+        Answer::without_response(Outcome::Failed(FailReason::Reset))
+    });
+    if answer.outcome == Outcome::Failed(FailReason::Reset) {
+        *link = None;
+    }
+    answer
 }
 
 /// Reads a response to its end, or to where it breaks.
@@ -135,7 +131,7 @@ impl Template {
     fn request(&self, ask: Ask) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(self.body.clone()));
         *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.path.clone();
+        *request.uri_mut() = self.uri.clone();
         let mut headers = self.headers.clone();
         headers.insert(HeaderName::from_static(header::SEQ), HeaderValue::from(ask.request));
         headers.insert(HeaderName::from_static(header::DEADLINE_NS), HeaderValue::from(ask.deadline_ns));
@@ -145,6 +141,9 @@ impl Template {
         if self.cpu {
             let cpu = HeaderValue::try_from(ask.cpu.to_string()).expect("a printed number is a header value");
             headers.insert(HeaderName::from_static(header::CPU), cpu);
+        }
+        if let Some(key) = ask.key {
+            headers.insert(HeaderName::from_static(header::KEY), HeaderValue::from(key));
         }
         *request.headers_mut() = headers;
         request
@@ -173,8 +172,12 @@ impl Answer {
     }
 
     fn from_head(status: u16, headers: &HeaderMap) -> Self {
+        let answer = Self { status: Some(status), ..Self::without_response(outcome(status, headers)) };
+        // Only Galton's own servers say more, and they all say this.
+        if !headers.contains_key(header::OUTCOME) {
+            return answer;
+        }
         Self {
-            status: Some(status),
             attempts: parsed(headers, header::ATTEMPTS),
             target: parsed(headers, header::TARGET),
             proxy_recv_ns: parsed(headers, header::RECV_NS),
@@ -183,7 +186,7 @@ impl Answer {
             target_done_ns: parsed(headers, header::TARGET_DONE_NS),
             cpu_used_ns: parsed(headers, header::CPU_USED_NS),
             overhead_ns: parsed(headers, header::OVERHEAD_NS),
-            ..Self::without_response(outcome(status, headers))
+            ..answer
         }
     }
 }

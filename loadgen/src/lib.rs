@@ -10,10 +10,10 @@ mod destination;
 mod exchange;
 mod exposition;
 mod figures;
+mod link;
 mod meters;
 mod occupancy;
 mod pacing;
-mod pool;
 mod progress;
 mod scribe;
 mod sender;
@@ -21,6 +21,8 @@ mod settings;
 mod standalone;
 mod summary;
 mod tally;
+#[cfg(test)]
+mod test_http2;
 #[cfg(test)]
 mod test_server;
 mod units;

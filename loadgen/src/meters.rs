@@ -58,6 +58,11 @@ impl Meters {
         self.send_lag.observe(lag_ns as f64 / 1e9);
     }
 
+    /// A request is not sent for want of a place in flight.
+    pub(crate) fn on_shed(&self) {
+        self.outcomes[class_index(Outcome::Shed)].inc();
+    }
+
     /// A request ended, `response_ns` of machine time after its intended send.
     pub(crate) fn on_ended(&self, outcome: Outcome, response_ns: u64) {
         self.in_flight.dec();

@@ -2,21 +2,20 @@
 //!
 //! The result is a [`Scenario`], so that the flags and a scenario file drive the same code.
 
+mod open;
+mod users;
+mod words;
+
 use std::time::Duration;
 
 use galton_core::dist::Dist;
-use galton_core::scenario::{Arrival, ArrivalProcess, ClosedLoop, OnError, Ramp, Scenario, TrafficModel};
+use galton_core::scenario::{Scenario, TrafficModel};
 use galton_core::{Nanos, plan::Plan};
 
-use crate::args::{AfterError, Args, ModelArgs};
+use crate::args::{Args, ModelArgs};
+use crate::link::Protocol;
 use crate::pacing::{Closed, Limits, Open, Pacing};
-use crate::units::ArrivalKind;
-
-/// The closed loop that runs when no flag names a model, as in hey and oha.
-const DEFAULT_USERS: u64 = 50;
-const DEFAULT_REQUESTS: u64 = 200;
-/// Above it a user's number no longer fits into [`galton_core::RequestId`]; far above it memory is the limit.
-const MAX_USERS: u64 = 1 << 24;
+use crate::units::Keys;
 
 /// By default everything in flight ends within the timeout; a little later, so that it ends by it and not by the drain.
 const SLACK: Nanos = Nanos::from_millis(1000);
@@ -35,18 +34,31 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     /// How long to wait for what is in flight.
     pub(crate) drain: Nanos,
+    /// The keys that requests carry.
+    pub(crate) keys: Option<Keys>,
+    /// What is spoken, and how many requests a connection carries at most.
+    pub(crate) protocol: Protocol,
+    pub(crate) max_requests_per_conn: Option<u64>,
     /// The model in words, the seed first.
     pub(crate) words: String,
 }
 
+/// A model: who sends, within which limits, for how long arrivals are planned, and all that in words.
+struct Model {
+    traffic: TrafficModel,
+    limits: Limits,
+    duration: Nanos,
+    words: String,
+}
+
 /// What the flags mean.
 pub(crate) fn settings(args: &Args) -> Result<Settings, UsageError> {
-    let model = &args.model;
-    let (traffic, limits, words) = if model.rate.is_some() { open(model)? } else { closed(model)? };
+    let Model { traffic, limits, duration, words } = model(&args.model)?;
+    let (protocol, max_requests_per_conn) = connections(args)?;
     let mut scenario = Scenario::default();
     "loadgen".clone_into(&mut scenario.name);
-    scenario.simulation.seed = model.seed.unwrap_or(scenario.simulation.seed);
-    scenario.simulation.duration = plan_length(model);
+    scenario.simulation.seed = args.model.seed.unwrap_or(scenario.simulation.seed);
+    scenario.simulation.duration = duration;
     scenario.traffic.model = traffic;
     scenario.traffic.timeout = nanos(args.request.timeout);
     scenario.load_balancer.hosts = 1;
@@ -54,124 +66,57 @@ pub(crate) fn settings(args: &Args) -> Result<Settings, UsageError> {
     let asked = |dist: &Option<Dist>| dist.clone().unwrap_or(Dist::Deterministic { value: 0.0 });
     scenario.traffic.request_duration_ms = asked(&args.request.hold);
     scenario.traffic.cpu_demand = asked(&args.request.cpu);
-    let drain = model.drain.map_or(scenario.traffic.timeout + SLACK, nanos);
+    let drain = args.model.drain.map_or(scenario.traffic.timeout + SLACK, nanos);
     let words = format!("seed {}: {words}", scenario.simulation.seed);
-    Ok(Settings { scenario, limits, drain, words })
+    let keys = args.request.key.clone();
+    Ok(Settings { scenario, limits, drain, keys, protocol, max_requests_per_conn, words })
 }
 
-fn open(model: &ModelArgs) -> Result<(TrafficModel, Limits, String), UsageError> {
-    check_open(model)?;
-    let rate_per_sec = model.rate.expect("the caller has seen a rate");
-    let kind = model.arrival.unwrap_or(ArrivalKind::Poisson);
-    let process = match kind {
-        ArrivalKind::Poisson | ArrivalKind::PoissonExact => ArrivalProcess::Poisson { rate_per_sec },
-        ArrivalKind::Fixed => ArrivalProcess::Deterministic { interval_ms: 1000.0 / rate_per_sec },
-        ArrivalKind::Gamma(cv) => ArrivalProcess::Gamma { rate_per_sec, cv },
-        ArrivalKind::LogNormal(sigma) => ArrivalProcess::LogNormal { rate_per_sec, sigma },
+/// The model that the flags name, by the one that no other model has.
+fn model(args: &ModelArgs) -> Result<Model, UsageError> {
+    let named = [
+        ("--concurrency", args.concurrency.is_some()),
+        ("--rate", args.rate.is_some()),
+        ("--profile", args.profile.is_some() && args.rate.is_none()),
+        ("--schedule", args.schedule.is_some()),
+        ("--sessions", args.sessions.is_some()),
+    ];
+    let mut named = named.into_iter().filter(|(_, given)| *given).map(|(flag, _)| flag);
+    let first = named.next();
+    if let (Some(first), Some(second)) = (first, named.next()) {
+        let hint = match args.concurrency {
+            Some(users) if second != "--sessions" => format!("; to cap an open loop use --max-in-flight {users}"),
+            _ => String::new(),
+        };
+        return usage(format!("{first} and {second} are mutually exclusive{hint}"));
+    }
+    match first {
+        Some("--rate" | "--profile") => open::at_a_rate(args),
+        Some("--schedule") => open::scheduled(args),
+        Some("--sessions") => users::sessions(args),
+        _ => users::closed(args),
+    }
+}
+
+/// Refuses the flags that are given and belong to something else.
+fn refuse(belongs: &str, flags: &[(&str, bool)]) -> Result<(), UsageError> {
+    match flags.iter().find(|(_, given)| *given) {
+        Some((flag, _)) => usage(format!("{flag} {belongs}")),
+        None => Ok(()),
+    }
+}
+
+fn connections(args: &Args) -> Result<(Protocol, Option<u64>), UsageError> {
+    let protocol = if args.request.http2 { Protocol::Http2 } else { Protocol::Http1 };
+    if args.request.http2 && !args.request.keepalive {
+        return usage("--keepalive off belongs to HTTP/1.1: leave out --http2");
+    }
+    let most = match (args.request.keepalive, args.request.max_requests_per_conn) {
+        (false, Some(_)) => return usage("--keepalive off means --max-requests-per-conn 1: give one of them"),
+        (false, None) => Some(1),
+        (true, most) => most,
     };
-    let count = match (kind, model.duration) {
-        (ArrivalKind::PoissonExact, Some(d)) => Some((rate_per_sec * d.as_secs_f64()).round() as u64),
-        (ArrivalKind::PoissonExact, None) => model.num_requests,
-        _ => None,
-    };
-    let limits = Limits {
-        in_flight: model.max_in_flight,
-        requests: model.num_requests,
-        cut_off: model.duration.map(nanos),
-        lasts: Nanos::ZERO,
-    };
-    let words = open_words(model, kind, rate_per_sec);
-    Ok((TrafficModel::Open(Arrival { process, count, ramp: Ramp::None }), limits, words))
-}
-
-fn check_open(model: &ModelArgs) -> Result<(), UsageError> {
-    if let Some(users) = model.concurrency {
-        return usage(format!(
-            "--concurrency and --rate are mutually exclusive; to cap an open loop use --max-in-flight {users}"
-        ));
-    }
-    if model.think_time_ms.is_some() {
-        return usage("--think-time-ms and --rate are mutually exclusive; think time belongs to a closed loop");
-    }
-    if model.on_error.is_some() {
-        return usage("--on-error and --rate are mutually exclusive; it says what the users of a closed loop do");
-    }
-    if model.num_requests.is_none() && model.duration.is_none() {
-        return usage("--rate needs an end: add --num-requests N or --duration D");
-    }
-    let exact = model.arrival == Some(ArrivalKind::PoissonExact);
-    if exact && model.num_requests.is_some() && model.duration.is_some() {
-        return usage("--arrival poisson-exact takes --num-requests or --duration, not both: the rate gives the other");
-    }
-    Ok(())
-}
-
-fn closed(model: &ModelArgs) -> Result<(TrafficModel, Limits, String), UsageError> {
-    for (given, flag) in [(model.arrival.is_some(), "--arrival"), (model.max_in_flight.is_some(), "--max-in-flight")] {
-        if given {
-            return usage(format!("{flag} belongs to an open loop: add --rate R"));
-        }
-    }
-    let no_end = model.num_requests.is_none() && model.duration.is_none();
-    if no_end && model.concurrency.is_some() {
-        return usage("--concurrency needs an end: add --num-requests N or --duration D");
-    }
-    let users = model.concurrency.unwrap_or(DEFAULT_USERS);
-    if users > MAX_USERS {
-        return usage(format!("--concurrency: at most {MAX_USERS} users, got {users}"));
-    }
-    let num_requests = if no_end { Some(DEFAULT_REQUESTS) } else { model.num_requests };
-    let closed = ClosedLoop {
-        concurrency: users as u32,
-        think_time_ms: Dist::Deterministic { value: model.think_time_ms.unwrap_or(0.0) },
-        num_requests,
-        on_error: match model.on_error.unwrap_or(AfterError::Continue) {
-            AfterError::Continue => OnError::Continue,
-            AfterError::Cancel => OnError::Cancel,
-            AfterError::Replace => OnError::Replace,
-        },
-    };
-    let words = closed_words(model, users, num_requests);
-    Ok((TrafficModel::Closed(closed), Limits::default(), words))
-}
-
-/// How long arrivals are planned for: as long as it takes, without a duration.
-fn plan_length(model: &ModelArgs) -> Nanos {
-    match (model.duration, model.arrival, model.num_requests, model.rate) {
-        (Some(duration), ..) => nanos(duration),
-        (None, Some(ArrivalKind::PoissonExact), Some(n), Some(rate)) => Nanos::from_secs_f64(n as f64 / rate),
-        _ => Nanos::MAX,
-    }
-}
-
-fn open_words(model: &ModelArgs, kind: ArrivalKind, rate: f64) -> String {
-    let process = match kind {
-        ArrivalKind::Poisson => format!("Poisson {rate}/s"),
-        ArrivalKind::PoissonExact => format!("Poisson {rate}/s with an exact count"),
-        ArrivalKind::Fixed => format!("fixed gaps at {rate}/s"),
-        ArrivalKind::Gamma(cv) => format!("gamma gaps (cv {cv}) at {rate}/s"),
-        ArrivalKind::LogNormal(sigma) => format!("lognormal gaps (sigma {sigma}) at {rate}/s"),
-    };
-    let cap = model.max_in_flight.map_or(String::new(), |n| format!(", at most {n} in flight, the rest queue"));
-    format!("open loop, {process}{cap}; {}", end_words(model.num_requests, model.duration))
-}
-
-fn closed_words(model: &ModelArgs, users: u64, num_requests: Option<u64>) -> String {
-    let users = if users == 1 { "1 user".to_owned() } else { format!("{users} users") };
-    let think = match model.think_time_ms {
-        Some(ms) if ms > 0.0 => format!("{ms} ms think time"),
-        _ => "no think time".to_owned(),
-    };
-    format!("closed loop, {users}, {think}; {}", end_words(num_requests, model.duration))
-}
-
-fn end_words(num_requests: Option<u64>, duration: Option<Duration>) -> String {
-    let time = duration.map(|d| format!("{} s", d.as_secs_f64()));
-    match (num_requests.map(|n| format!("{n} requests")), time) {
-        (Some(n), Some(time)) => format!("{n} or {time}, whichever comes first"),
-        (Some(end), None) | (None, Some(end)) => end,
-        (None, None) => "without an end".to_owned(),
-    }
+    Ok((protocol, most))
 }
 
 fn usage<T>(message: impl Into<String>) -> Result<T, UsageError> {

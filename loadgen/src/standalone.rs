@@ -19,8 +19,8 @@ use crate::args::{Args, ViewStyle};
 use crate::destination::{self, Destination};
 use crate::exchange::Template;
 use crate::exposition;
+use crate::link::Dial;
 use crate::meters::Meters;
-use crate::pool::Pool;
 use crate::progress::{End, Outlook, Progress, Title};
 use crate::scribe::{self, RowSink};
 use crate::sender::{Job, Order, Ran, Sender};
@@ -50,10 +50,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     telemetry::init("loadgen");
     // An open loop needs a descriptor for each request in flight. Running out is counted and makes the verdict.
     role::raise_descriptor_limit();
-    let pool = Pool::new(destination.resolve()?, args.request.connect_timeout);
+    let dial = Dial::new(destination.resolve()?, args.request.connect_timeout)
+        .with(settings.protocol, settings.max_requests_per_conn);
     let meters = meters(args)?;
     say(args, &settings.words);
-    let summary = measure(args, settings, pool, template, meters)?;
+    let summary = measure(args, settings, dial, template, meters)?;
     print(args, &summary)?;
     Ok(exit_code(args, &summary))
 }
@@ -77,14 +78,14 @@ fn meters(args: &Args) -> anyhow::Result<Meters> {
     Ok(meters)
 }
 
-fn measure(args: &Args, settings: Settings, pool: Pool, template: Template, meters: Meters) -> anyhow::Result<Summary> {
+fn measure(args: &Args, settings: Settings, dial: Dial, template: Template, meters: Meters) -> anyhow::Result<Summary> {
     let trace = args.output.log_requests.as_deref().map(scribe::create_trace).transpose()?;
     let shutdown = Shutdown::listen(false)?;
     let (started_unix_ns, since_ns) = (unix_ns(), mono_ns());
     let outlook = outlook(args, &settings);
     let mut progress = Progress::new(view_style(args), outlook, since_ns, meters.clone(), shutdown.clone())?;
     let (rows, scribe) = scribe::start_every(progress.every(), trace, move |tally| progress.tick(tally))?;
-    let ran = role::run_local(send(&settings, pool, template, meters.clone(), rows, shutdown));
+    let ran = role::run_local(send(&settings, dial, template, meters.clone(), rows, shutdown));
     // First of all, for it has the terminal.
     let tally = scribe.finish();
     let (ran, tally) = (ran?, tally?);
@@ -94,7 +95,7 @@ fn measure(args: &Args, settings: Settings, pool: Pool, template: Template, mete
 
 async fn send(
     settings: &Settings,
-    pool: Pool,
+    dial: Dial,
     template: Template,
     meters: Meters,
     rows: RowSink,
@@ -109,8 +110,9 @@ async fn send(
     });
     let job = Job {
         clock: ScenarioClock::new(mono_ns() + LEAD_NS, 1.0),
-        pools: vec![pool],
+        hosts: vec![dial],
         template,
+        keys: settings.keys.clone().map(|keys| (keys, settings.scenario.simulation.seed)),
         timeout: settings.scenario.traffic.timeout,
         timeout_from_send: settings.limits.in_flight.is_some(),
         grace_ns: 0,
@@ -118,8 +120,7 @@ async fn send(
         horizon: Nanos::ZERO,
         hard_stop: None,
     };
-    let mut pacing = settings.pacing();
-    Ok(Sender::new(job, &mut *pacing, alarm, meters, rows, orders).run().await)
+    Ok(Sender::new(job, settings.pacing(), alarm, meters, rows, orders).run().await)
 }
 
 fn end(settings: &Settings) -> End {

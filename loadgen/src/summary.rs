@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
 use crate::figures::{self, Figure, QUANTILES, figure};
-use crate::pool::PoolCounts;
+use crate::link::LinkCounts;
 use crate::sender::Ran;
 use crate::settings::Settings;
 use crate::tally::Tally;
@@ -108,7 +108,7 @@ impl Summary {
         let received = per_second(self.ran.body_bytes as f64, self.elapsed().as_secs_f64());
         let (offered, completed) = (units::rate(self.offered_rate()), units::rate(self.completed_rate()));
         writeln!(out, "rates        {offered} offered, {completed} ok, {} of bodies", figures::byte_rate(received))?;
-        let PoolCounts { opened, reused, .. } = self.ran.connections;
+        let LinkCounts { opened, reused, .. } = self.ran.connections;
         writeln!(out, "connections  {opened} opened, {reused} requests on one used before")?;
         if let Some(users) = self.ran.generator.users {
             write!(

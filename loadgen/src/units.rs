@@ -1,9 +1,17 @@
 //! How numbers are written on the command line: durations with a unit, counts such as `10k`, distributions such as
 //! `exp:100ms`, arrival processes such as `gamma:2`. Errors are sentences that say what would be right.
 
+mod keys;
+mod profile;
+mod think;
+
 use std::time::Duration;
 
 use galton_core::dist::Dist;
+
+pub(crate) use self::keys::Keys;
+pub(crate) use self::profile::Profile;
+pub(crate) use self::think::ThinkDist;
 
 /// 2⁵³: above it a float skips integers.
 const LARGEST_COUNT: f64 = 9_007_199_254_740_992.0;
@@ -17,6 +25,10 @@ pub(crate) enum ArrivalKind {
     PoissonExact,
     /// Equal gaps.
     Fixed,
+    /// Uniform gaps, the mean ± this share of it.
+    Uniform(f64),
+    /// Weibull gaps of this shape.
+    Weibull(f64),
     /// Gamma gaps with this coefficient of variation.
     Gamma(f64),
     /// Lognormal gaps with this standard deviation of the logarithm.
@@ -44,6 +56,27 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 pub(crate) fn horizon(text: &str) -> Result<Duration, String> {
     let parsed = duration(text).map_err(|e| format!("{e} (for a request body use -b)"))?;
     if parsed.is_zero() { Err("must be longer than 0".to_owned()) } else { Ok(parsed) }
+}
+
+/// `on` or `off`.
+pub(crate) fn on_off(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("expected on or off".to_owned()),
+    }
+}
+
+/// How many times faster: above 0.
+pub(crate) fn factor(text: &str) -> Result<f64, String> {
+    positive(text)
+}
+
+/// `--sessions RATE:MEAN`.
+pub(crate) fn sessions(text: &str) -> Result<(f64, f64), String> {
+    let (per_sec, mean) = text.split_once(':').ok_or("expected RATE:MEAN, sessions per second and requests of each")?;
+    let (per_sec, mean) = (rate(per_sec)?, positive(mean)?);
+    if mean >= 1.0 { Ok((per_sec, mean)) } else { Err(format!("a session has at least 1 request, got {mean}")) }
 }
 
 /// A time-out: longer than 0.
@@ -83,9 +116,16 @@ pub(crate) fn arrival(text: &str) -> Result<ArrivalKind, String> {
         ("poisson", None) => Ok(ArrivalKind::Poisson),
         ("poisson-exact", None) => Ok(ArrivalKind::PoissonExact),
         ("fixed", None) => Ok(ArrivalKind::Fixed),
+        ("uniform", Some(jitter)) => match positive(jitter)? {
+            jitter if jitter <= 1.0 => Ok(ArrivalKind::Uniform(jitter)),
+            jitter => Err(format!("the jitter is a share of the mean gap, at most 1, got {jitter}")),
+        },
+        ("weibull", Some(shape)) => positive(shape).map(ArrivalKind::Weibull),
         ("gamma", Some(cv)) => positive(cv).map(ArrivalKind::Gamma),
         ("lognormal", Some(sigma)) => positive(sigma).map(ArrivalKind::LogNormal),
-        _ => Err(format!("{text:?}: expected poisson, poisson-exact, fixed, gamma:CV or lognormal:SIGMA")),
+        _ => Err(format!(
+            "{text:?}: expected poisson, poisson-exact, fixed, uniform:J, gamma:CV, weibull:K or lognormal:SIGMA"
+        )),
     }
 }
 

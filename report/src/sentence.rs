@@ -2,11 +2,11 @@
 
 use galton_core::dist::Dist;
 use galton_core::scenario::{
-    Architecture, Arrival, ArrivalProcess, ClosedLoop, NoCapacity, Ramp, ScaleUp, TrafficModel,
+    Architecture, Arrival, ArrivalProcess, ClosedLoop, NoCapacity, Population, Ramp, ScaleUp, TrafficModel,
 };
 use galton_core::{Nanos, Scenario};
 
-use crate::units::{count, digits, rate, time};
+use crate::units::{count, digits, percent, rate, time};
 
 /// "Round robin on 2 hosts (…) over 2 targets of 10 slots (…): open loop, Poisson 20/s for 120 s; hold …".
 pub fn of(scenario: &Scenario) -> String {
@@ -67,6 +67,10 @@ fn traffic(scenario: &Scenario) -> String {
 }
 
 fn open_loop(arrival: &Arrival, duration: Nanos) -> String {
+    format!("open loop, {} for {}", arrivals(arrival), time(duration))
+}
+
+fn arrivals(arrival: &Arrival) -> String {
     let process = match &arrival.process {
         ArrivalProcess::Poisson { rate_per_sec } => format!("Poisson{}", own_rate(arrival, *rate_per_sec)),
         ArrivalProcess::Exponential { mean_ms } => format!("Poisson{}", own_rate(arrival, 1e3 / mean_ms)),
@@ -76,6 +80,9 @@ fn open_loop(arrival: &Arrival, duration: Nanos) -> String {
         }
         ArrivalProcess::Gamma { rate_per_sec, cv } => {
             format!("gamma gaps (cv {}){}", digits(*cv), own_rate(arrival, *rate_per_sec))
+        }
+        ArrivalProcess::Uniform { rate_per_sec, jitter } => {
+            format!("uniform gaps ± {}{}", percent(*jitter), own_rate(arrival, *rate_per_sec))
         }
         ArrivalProcess::Weibull { rate_per_sec, cv } => {
             format!("Weibull gaps (cv {}){}", digits(*cv), own_rate(arrival, *rate_per_sec))
@@ -93,7 +100,7 @@ fn open_loop(arrival: &Arrival, duration: Nanos) -> String {
         }
     };
     let exactly = arrival.count.map(|n| format!(", exactly {}", count(n))).unwrap_or_default();
-    format!("open loop, {process}{}{exactly} for {}", ramp(&arrival.ramp), time(duration))
+    format!("{process}{}{exactly}", ramp(&arrival.ramp))
 }
 
 /// The rate, unless a ramp replaces it.
@@ -125,7 +132,12 @@ fn ramp(ramp: &Ramp) -> String {
 }
 
 fn closed_loop(closed: &ClosedLoop, duration: Nanos) -> String {
-    let users = format!("closed loop of {} users", count(closed.concurrency.into()));
+    let users = match &closed.population {
+        Population::Fixed(users) => format!("closed loop of {} users", count((*users).into())),
+        Population::Sessions { arrival, mean_requests } => {
+            format!("partly open, sessions of {} requests on average, {}", digits(*mean_requests), arrivals(arrival))
+        }
+    };
     let think = match closed.think_time_ms {
         Dist::Deterministic { value: 0.0 } => String::new(),
         ref dist => format!(", think time {}", distribution(dist, " ms")),

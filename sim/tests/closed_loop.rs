@@ -62,6 +62,22 @@ fn throughput_is_users_by_cycle() {
 }
 
 #[test]
+fn sessions_offer_their_rate_times_their_length() {
+    // λ · E[requests]; and by Little's law as many sessions are there as arrive while one lasts: 3 responses, 2 thoughts.
+    let mut base = base();
+    base["traffic"].as_object_mut().unwrap().remove("closed_loop");
+    let sessions = json!({"mean_requests": 3, "think_time_ms": {"distribution": "exponential", "mean_ms": 600}});
+    let arrival = json!({"arrival": {"rate_per_sec": 5, "sessions": sessions}});
+    let run = simulate(&common::scenario(&base, &[&json!({ "traffic": arrival })]));
+    common::close("throughput", throughput(&run), 15.0, 2.0 * TOLERANCE);
+    let lasted: f64 = by_user(&run)
+        .values()
+        .map(|rows| (rows.last().unwrap().t_end.unwrap() - rows[0].t_intended).as_secs_f64())
+        .sum();
+    common::close("sessions", lasted / DURATION_S, 5.0 * (3.0 * 0.4 + 2.0 * 0.6), 0.04);
+}
+
+#[test]
 fn without_think_time_a_user_sends_as_soon_as_it_has_its_answer() {
     let hold = json!({"distribution": "deterministic", "value_ms": 400});
     let run = simulate(&scenario(&json!({

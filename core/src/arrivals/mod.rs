@@ -156,6 +156,9 @@ impl Source {
             }
             ArrivalProcess::Deterministic { interval_ms } => (1000.0 / interval_ms, Dist::Deterministic { value: 1.0 }),
             ArrivalProcess::Gamma { rate_per_sec, cv } => (*rate_per_sec, Dist::Gamma { mean: 1.0, cv: *cv }),
+            ArrivalProcess::Uniform { rate_per_sec, jitter } => {
+                (*rate_per_sec, Dist::Uniform { min: 1.0 - jitter, max: 1.0 + jitter })
+            }
             ArrivalProcess::Weibull { rate_per_sec, cv } => (*rate_per_sec, Dist::Weibull { mean: 1.0, cv: *cv }),
             ArrivalProcess::LogNormal { rate_per_sec, sigma } => {
                 (*rate_per_sec, Dist::LogNormal { median: libm::exp(-sigma * sigma / 2.0), sigma: *sigma })

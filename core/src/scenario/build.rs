@@ -45,11 +45,22 @@ fn traffic(node: Node<'_>, rows: Vec<TraceArrival>) -> Traffic {
     Traffic {
         model: match node.find("closed_loop") {
             Some(users) => TrafficModel::Closed(closed_loop(users)),
-            None => TrafficModel::Open(arrival(node.at("arrival"), rows)),
+            None => arrivals(node.at("arrival"), rows),
         },
         request_duration_ms: dist(node.at("request_duration_ms"), "_ms"),
         cpu_demand: dist(node.at("cpu_demand"), ""),
         timeout: node.time("timeout_ms"),
+    }
+}
+
+fn arrivals(node: Node<'_>, rows: Vec<TraceArrival>) -> TrafficModel {
+    let arrival = arrival(node, rows);
+    match node.find("sessions") {
+        Some(sessions) => {
+            let mean_requests = sessions.num("mean_requests");
+            TrafficModel::Closed(users(sessions, Population::Sessions { arrival, mean_requests }))
+        }
+        None => TrafficModel::Open(arrival),
     }
 }
 
@@ -65,6 +76,7 @@ fn process(node: Node<'_>, rows: Vec<TraceArrival>) -> ArrivalProcess {
         "normal" => ArrivalProcess::Normal { mean_ms: node.num("mean_ms"), stddev_ms: node.num("stddev_ms") },
         "deterministic" => ArrivalProcess::Deterministic { interval_ms: node.num("interval_ms") },
         "gamma" => ArrivalProcess::Gamma { rate_per_sec: rate_per_sec(), cv: node.num("cv") },
+        "uniform" => ArrivalProcess::Uniform { rate_per_sec: rate_per_sec(), jitter: node.num("jitter") },
         "weibull" => ArrivalProcess::Weibull { rate_per_sec: rate_per_sec(), cv: node.num("cv") },
         "lognormal" => ArrivalProcess::LogNormal { rate_per_sec: rate_per_sec(), sigma: node.num("sigma") },
         "mmpp" => ArrivalProcess::Mmpp {
@@ -106,8 +118,13 @@ fn ramp(node: Node<'_>) -> Ramp {
 }
 
 fn closed_loop(node: Node<'_>) -> ClosedLoop {
+    users(node, Population::Fixed(node.small("concurrency")))
+}
+
+/// What users do, whichever there are.
+fn users(node: Node<'_>, population: Population) -> ClosedLoop {
     ClosedLoop {
-        concurrency: node.small("concurrency"),
+        population,
         think_time_ms: delay(node.at("think_time_ms")),
         num_requests: node.find("num_requests").map(Node::as_int),
         on_error: node.word("on_error"),

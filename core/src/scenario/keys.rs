@@ -66,6 +66,7 @@ fn arrival() -> Object {
     Object::of([
         Key::int("count", 1, MAX_REQUESTS, "Exactly this many arrivals.").optional(),
         section("ramp", ramp(), "The rate over time."),
+        Key::object("sessions", sessions(), "Partly open: what arrives are users with several requests.").optional(),
     ])
     .tagged("distribution", Some("poisson"), "Distribution of the gaps between arrivals.", arrival_variants())
 }
@@ -93,6 +94,11 @@ fn arrival_variants() -> Vec<Variant> {
             Object::of([Key::num("interval_ms", GAP_MS, "The gap.")]),
         ),
         Variant::new("gamma", "Gamma gaps.", Object::of([rate(), cv()])),
+        Variant::new(
+            "uniform",
+            "Uniform gaps between 1 − jitter and 1 + jitter times the mean.",
+            Object::of([rate(), Key::num("jitter", JITTER, "Half the width, as a share of the mean.")]),
+        ),
         Variant::new("weibull", "Weibull gaps.", Object::of([rate(), cv()])),
         Variant::new(
             "lognormal",
@@ -177,11 +183,31 @@ fn spike() -> Object {
 fn closed_loop() -> Object {
     Object::of([
         Key::int("concurrency", 1, MAX_CONCURRENCY, "Users, each with at most one request in flight."),
-        Key::new("think_time_ms", delay(), "Pause after each response.").or(0),
-        Key::int("num_requests", 1, MAX_REQUESTS, "Requests over all users; absent: until the duration ends.")
-            .optional(),
-        Key::word("on_error", OnError::words(), "What a user does after an error.").or(OnError::Continue.word()),
+        think_time(),
+        budget(),
+        on_error(),
     ])
+}
+
+fn sessions() -> Object {
+    Object::of([
+        Key::num("mean_requests", SESSION_REQUESTS, "Mean number of requests of a session (geometric)."),
+        think_time(),
+        budget(),
+        on_error(),
+    ])
+}
+
+fn think_time() -> Key {
+    Key::new("think_time_ms", delay(), "Pause after each response.").or(0)
+}
+
+fn budget() -> Key {
+    Key::int("num_requests", 1, MAX_REQUESTS, "Requests over all users; absent: until the duration ends.").optional()
+}
+
+fn on_error() -> Key {
+    Key::word("on_error", OnError::words(), "What a user does after an error.").or(OnError::Continue.word())
 }
 
 // === the rest ===

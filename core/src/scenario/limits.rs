@@ -22,6 +22,8 @@ pub(super) const MAX_RATE: f64 = 1e6;
 pub(super) const RATE: Range = Range::from(0.0, MAX_RATE);
 /// A rate of its own.
 pub(super) const POSITIVE_RATE: Range = Range::positive(MAX_RATE);
+/// Of uniform gaps: none is negative.
+pub(super) const JITTER: Range = Range::positive(1.0);
 /// 1 / mean, where a rate in the unit of its key is given instead: the mean stays below [`MAX_MS`].
 pub(super) const LAMBDA: Range = Range::from(MIN_LAMBDA, 1e6);
 /// Arrivals per millisecond: the mean gap stays within [`GAP_MS`].
@@ -50,6 +52,8 @@ pub(super) const MAX_REQUESTS: u64 = 100_000_000;
 pub(super) const MAX_TRACE_ROWS: usize = 5_000_000;
 /// Most users, slots or places in a queue: more than one machine has sockets for.
 pub(super) const MAX_CONCURRENCY: u64 = 1_000_000;
+/// Mean number of requests of a session: at least the one that begins it.
+pub(super) const SESSION_REQUESTS: Range = Range::from(1.0, 1e6);
 /// Most load-balancer hosts: a process each.
 pub(super) const MAX_HOSTS: u64 = 64;
 /// Most targets: a process each; also the rows of the shared load table.

@@ -65,6 +65,14 @@ impl Default for Scenario {
     }
 }
 
+/// The rows of an arrival trace, by time: a CSV file with a column `t_ms` (and `hold_ms`, `cpu`, `host`), or a run's own trace.
+///
+/// # Errors
+/// What is wrong, each with its line.
+pub fn read_trace(text: &str) -> Result<Vec<TraceArrival>, Vec<String>> {
+    trace::parse(text, None)
+}
+
 fn trace_rows(
     tree: &Value,
     read_file: &mut dyn FnMut(&str) -> Result<String, String>,

@@ -59,7 +59,7 @@ pub struct Traffic {
 pub enum TrafficModel {
     /// Arrivals independent of completions.
     Open(Arrival),
-    /// Users that wait for their responses.
+    /// Users that wait for their responses: so many (closed loop), or as many as come (partly open).
     Closed(ClosedLoop),
 }
 
@@ -112,6 +112,13 @@ pub enum ArrivalProcess {
         rate_per_sec: f64,
         /// Coefficient of variation of a gap.
         cv: f64,
+    },
+    /// Uniform gaps between `1 − jitter` and `1 + jitter` times the mean.
+    Uniform {
+        /// Arrivals per second.
+        rate_per_sec: f64,
+        /// Half the width, as a share of the mean: above 0, at most 1.
+        jitter: f64,
     },
     /// Lognormal gaps.
     LogNormal {
@@ -198,11 +205,11 @@ pub struct RateStep {
     pub rate_per_sec: f64,
 }
 
-/// `traffic.closed_loop`.
+/// `traffic.closed_loop`, or `traffic.arrival` with `sessions`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClosedLoop {
-    /// Users, each with at most one request in flight.
-    pub concurrency: u32,
+    /// Which users there are, each with at most one request in flight.
+    pub population: Population,
     /// Pause after each response, in milliseconds.
     pub think_time_ms: Dist,
     /// Budget over all users; absent: until the duration ends.
@@ -211,7 +218,22 @@ pub struct ClosedLoop {
     pub on_error: OnError,
 }
 
-/// `traffic.closed_loop.on_error`.
+/// The users of a closed or partly open loop.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Population {
+    /// So many, from the start to the end.
+    Fixed(u32),
+    /// They arrive, send a geometric number of requests, and leave: partly open (Schroeder, Wierman, Harchol-Balter, "Open
+    /// versus closed: a cautionary tale", NSDI 2006).
+    Sessions {
+        /// When they arrive.
+        arrival: Arrival,
+        /// Mean number of requests of one, at least 1.
+        mean_requests: f64,
+    },
+}
+
+/// `on_error` of `traffic.closed_loop` and `traffic.arrival.sessions`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnError {
     /// Go on with the next round.

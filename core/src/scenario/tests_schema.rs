@@ -142,12 +142,16 @@ fn defaults(schema: &Value, path: &str, found: &mut Vec<(String, Value)>) {
 
 #[test]
 fn the_defaults_of_the_schema_are_those_of_the_reader() {
-    let closed = json!({"traffic": {"closed_loop": {"concurrency": 1}}});
-    let closed = Scenario::from_value("closed", &closed, &mut |_| Err(String::new())).unwrap().to_value();
+    let models = [json!({"closed_loop": {"concurrency": 1}}), json!({"arrival": {"sessions": {"mean_requests": 2}}})];
+    let models = models.map(|traffic| {
+        let tree = json!({ "traffic": traffic });
+        Scenario::from_value("model", &tree, &mut |_| Err(String::new())).unwrap().to_value()
+    });
     let (mut found, resolved) = (vec![], Scenario::default().to_value());
     defaults(&schema(), "", &mut found);
     assert!(found.len() >= 35, "{found:?}");
     for (path, default) in found {
-        assert_eq!(resolved.pointer(&path).or(closed.pointer(&path)), Some(&default), "{path}");
+        let value = std::iter::once(&resolved).chain(&models).find_map(|tree| tree.pointer(&path));
+        assert_eq!(value, Some(&default), "{path}");
     }
 }

@@ -71,7 +71,16 @@ fn traffic(traffic: &Traffic) -> Value {
     });
     match &traffic.model {
         TrafficModel::Open(open) => with(object, "arrival", Some(arrival(open))),
-        TrafficModel::Closed(closed) => with(object, "closed_loop", Some(closed_loop(closed))),
+        TrafficModel::Closed(closed) => match &closed.population {
+            Population::Fixed(users) => {
+                let closed_loop = with(self::users(closed), "concurrency", Some(Value::from(*users)));
+                with(object, "closed_loop", Some(closed_loop))
+            }
+            Population::Sessions { arrival, mean_requests } => {
+                let sessions = with(users(closed), "mean_requests", Some(num(*mean_requests)));
+                with(object, "arrival", Some(with(self::arrival(arrival), "sessions", Some(sessions))))
+            }
+        },
     }
 }
 
@@ -92,6 +101,9 @@ fn process(process: &ArrivalProcess) -> Value {
             json!({"distribution": "deterministic", "interval_ms": num(*interval_ms)})
         }
         ArrivalProcess::Gamma { rate_per_sec, cv } => with(rated("gamma", *rate_per_sec), "cv", Some(num(*cv))),
+        ArrivalProcess::Uniform { rate_per_sec, jitter } => {
+            with(rated("uniform", *rate_per_sec), "jitter", Some(num(*jitter)))
+        }
         ArrivalProcess::Weibull { rate_per_sec, cv } => with(rated("weibull", *rate_per_sec), "cv", Some(num(*cv))),
         ArrivalProcess::LogNormal { rate_per_sec, sigma } => {
             with(rated("lognormal", *rate_per_sec), "sigma", Some(num(*sigma)))
@@ -135,9 +147,8 @@ fn ramp(ramp: &Ramp) -> Value {
     }
 }
 
-fn closed_loop(users: &ClosedLoop) -> Value {
+fn users(users: &ClosedLoop) -> Value {
     let object = json!({
-        "concurrency": users.concurrency,
         "think_time_ms": delay(&users.think_time_ms),
         "on_error": users.on_error.word(),
     });

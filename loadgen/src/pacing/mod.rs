@@ -32,6 +32,8 @@ pub(crate) struct Call {
 pub(crate) enum Next {
     /// Send this, now.
     Send(Call),
+    /// Drop this: it finds no place in flight, and is not to wait for one.
+    Shed(Call),
     /// Nothing before then, unless a request ends first.
     Wait(Nanos),
     /// Nothing more will be sent.
@@ -39,7 +41,7 @@ pub(crate) enum Next {
 }
 
 /// A model of who sends when.
-pub(crate) trait Pacing {
+pub(crate) trait Pacing: std::fmt::Debug {
     /// What happens next, at `now`. A call that it returns counts as sent.
     fn next(&mut self, now: Nanos) -> Next;
 

@@ -17,6 +17,8 @@ const LATE: Nanos = Nanos::from_millis(10);
 pub(crate) struct Limits {
     /// Most requests in flight.
     pub(crate) in_flight: Option<u64>,
+    /// What is due at the cap is dropped instead of waiting.
+    pub(crate) shed: bool,
     /// Most requests.
     pub(crate) requests: Option<u64>,
     /// From then on what is late is not sent any more.
@@ -61,6 +63,10 @@ impl Pacing for Open {
         }
         if self.too_late(planned.at, now) {
             return Next::Over;
+        }
+        if self.full() && self.limits.shed {
+            self.plan.next();
+            return Next::Shed(planned.into());
         }
         if self.full() {
             // Past the cut-off only the grace is left to wait for.

@@ -1,27 +1,45 @@
-//! The floor that the tasks of one sending thread share: what is open, what has ended, and the rows about it.
+//! The floor of one sending thread: the lanes, what is sent next, what has ended, and the rows about it.
+//!
+//! Whoever notices that something may be sent (the sender at its time, a lane at the end of a request) asks the pacing and
+//! hands out what is due: in a closed loop the end of one request leads to the next without a detour.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
 use galton_core::record::{TraceOutcome, TraceRow};
-use galton_core::{Nanos, Outcome, RequestId};
-use slab::Slab;
+use galton_core::users::UserEnds;
+use galton_core::{Nanos, Outcome};
+use galton_runtime::mono_ns;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
-use super::Job;
+use super::lane::{self, Lane};
+use super::{Job, Step};
+use crate::alarm::Gaps;
 use crate::exchange::{Answer, Ask};
+use crate::link::{Dial, LinkCounts};
 use crate::meters::Meters;
 use crate::occupancy::Occupancy;
-use crate::pacing::Call;
+use crate::pacing::{Call, Next, Pacing};
 use crate::scribe::RowSink;
 
-/// What the tasks of the sending thread share.
+/// What the lanes and the sender share.
 #[derive(Debug)]
 pub(super) struct Floor {
     pub(super) job: Job,
     pub(super) meters: Meters,
-    open: RefCell<Slab<Open>>,
-    ended: RefCell<Vec<(RequestId, Outcome, Nanos)>>,
+    pacing: RefCell<Box<dyn Pacing>>,
+    lanes: RefCell<Vec<(Rc<Lane>, AbortHandle)>>,
+    /// Lanes to each host that have nothing to do.
+    resting: Vec<Resting>,
+    /// Calls taken from the pacing, and those of them that have ended.
+    taken: Cell<u64>,
+    settled: Cell<u64>,
+    gaps: RefCell<Gaps>,
+    /// Nothing more is sent.
+    closed: Cell<bool>,
+    /// When the sender looks again by itself.
+    armed: Cell<Nanos>,
     wake: Notify,
     /// Taken at the end: a row after that has nowhere to go.
     rows: RefCell<Option<RowSink>>,
@@ -29,25 +47,30 @@ pub(super) struct Floor {
     body_bytes: Cell<u64>,
 }
 
-/// A call that was taken and has no row yet.
-#[derive(Debug)]
-struct Open {
-    call: Call,
-    /// When its task began; none: it has not.
-    sent_ns: Option<u64>,
-    task: Option<AbortHandle>,
+/// Lanes that rest; the last used is used first, so that as few connections as can be are used.
+#[derive(Debug, Default)]
+struct Resting {
+    linked: RefCell<Vec<Rc<Lane>>>,
+    /// They would have to open a connection.
+    unlinked: RefCell<Vec<Rc<Lane>>>,
 }
 
 // === impl Floor ===
 
 impl Floor {
-    /// Nothing open, nothing written.
-    pub(super) fn new(job: Job, meters: Meters, rows: RowSink) -> Self {
+    /// No lane yet, nothing written.
+    pub(super) fn new(job: Job, pacing: Box<dyn Pacing>, meters: Meters, rows: RowSink) -> Self {
         Self {
+            resting: job.hosts.iter().map(|_| Resting::default()).collect(),
             job,
             meters,
-            open: RefCell::default(),
-            ended: RefCell::default(),
+            pacing: RefCell::new(pacing),
+            lanes: RefCell::default(),
+            taken: Cell::new(0),
+            settled: Cell::new(0),
+            gaps: RefCell::default(),
+            closed: Cell::new(false),
+            armed: Cell::new(Nanos::MAX),
             wake: Notify::new(),
             rows: RefCell::new(Some(rows)),
             occupancy: RefCell::default(),
@@ -55,43 +78,144 @@ impl Floor {
         }
     }
 
-    /// A call was taken from the pacing; returns its key.
-    pub(super) fn open(&self, call: Call) -> usize {
-        self.open.borrow_mut().insert(Open { call, sent_ns: None, task: None })
-    }
-
-    /// This task carries the call.
-    pub(super) fn carried_by(&self, key: usize, task: AbortHandle) {
-        if let Some(open) = self.open.borrow_mut().get_mut(key) {
-            open.task = Some(task);
+    /// Hands out what is due. Says when to look again.
+    pub(super) fn pump(self: &Rc<Self>, now: Nanos) -> Step {
+        if self.closed.get() || self.job.hard_stop.is_some_and(|end| now >= end) {
+            return Step::Over;
+        }
+        loop {
+            let next = self.pacing.borrow_mut().next(now);
+            match next {
+                Next::Send(call) => self.send(call),
+                Next::Shed(call) => self.shed(&call),
+                Next::Wait(until) => {
+                    self.armed.set(until);
+                    return Step::Wait(until);
+                }
+                Next::Over => return Step::Over,
+            }
         }
     }
 
-    /// The requests that have ended since the last time.
-    pub(super) fn take_ended(&self) -> Vec<(RequestId, Outcome, Nanos)> {
-        std::mem::take(&mut *self.ended.borrow_mut())
+    /// Sends nothing more.
+    pub(super) fn close(&self) {
+        self.closed.set(true);
     }
 
-    /// Completes when a request has ended.
+    /// Everything that was handed out has ended.
+    pub(super) fn is_empty(&self) -> bool {
+        self.settled.get() == self.taken.get()
+    }
+
+    /// Completes when there is something for the sender to see.
     pub(super) async fn woken(&self) {
         self.wake.notified().await;
     }
 
-    /// The sender may hear of the end of a request: its connection is free.
-    pub(super) fn settle(&self, call: &Call, answer: &Answer) {
-        let at = self.job.clock.scenario(answer.end_ns);
-        self.ended.borrow_mut().push((call.request, answer.outcome, at));
-        self.wake.notify_one();
+    /// Whether sends are far enough apart to spin for each.
+    pub(super) fn may_spin(&self) -> bool {
+        self.gaps.borrow().may_spin()
     }
 
-    /// Writes a row about a planned request that will not be sent.
-    pub(super) fn push_unsent(&self, call: &Call) {
-        self.push(unsent(call));
+    fn send(self: &Rc<Self>, call: Call) {
+        self.taken.set(self.taken.get() + 1);
+        self.gaps.borrow_mut().sent(self.job.clock.mono(call.at));
+        match self.resting[call.host.0 as usize].take() {
+            Some(lane) => lane.give(call),
+            None => {
+                let lane = Rc::new(Lane::new(call.host, call));
+                let task = tokio::task::spawn_local(lane::run(self.clone(), lane.clone()));
+                self.lanes.borrow_mut().push((lane, task.abort_handle()));
+            }
+        }
     }
 
-    /// Hands the last rows over; there will be no more.
-    pub(super) fn close(&self) {
+    fn shed(&self, call: &Call) {
+        self.taken.set(self.taken.get() + 1);
+        self.settled.set(self.settled.get() + 1);
+        self.meters.on_shed();
+        let outcome = TraceOutcome::Offered(Outcome::Shed);
+        self.push(TraceRow { outcome, t_end: Some(self.job.clock.now()), ..unsent(call) });
+    }
+
+    /// A lane has nothing to do.
+    pub(super) fn rest(&self, lane: Rc<Lane>, linked: bool) {
+        let resting = &self.resting[lane.host.0 as usize];
+        (if linked { &resting.linked } else { &resting.unlinked }).borrow_mut().push(lane);
+    }
+
+    /// The server closed the connection of a lane that rests.
+    pub(super) fn lost_link(&self, lane: &Rc<Lane>) {
+        let resting = &self.resting[lane.host.0 as usize];
+        let mut linked = resting.linked.borrow_mut();
+        if let Some(at) = linked.iter().rposition(|other| Rc::ptr_eq(other, lane)) {
+            resting.unlinked.borrow_mut().push(linked.remove(at));
+        }
+    }
+
+    /// The request goes out.
+    pub(super) fn begin(&self, call: &Call, sent_ns: u64) {
+        self.occupancy.borrow_mut().enter(sent_ns);
+        self.meters.on_sent(sent_ns.saturating_sub(self.job.clock.mono(call.at)));
+    }
+
+    /// The request has ended.
+    pub(super) fn end(&self, call: &Call, sent_ns: u64, answer: &Answer) {
+        self.body_bytes.set(self.body_bytes.get() + answer.body_bytes);
+        self.occupancy.borrow_mut().leave(answer.end_ns);
+        self.meters.on_ended(answer.outcome, answer.end_ns.saturating_sub(self.job.clock.mono(call.at)));
+        self.push(self.row(call, sent_ns, answer));
+    }
+
+    /// The pacing hears of the end of a request, whose connection is free; what is due because of it goes out.
+    pub(super) fn settle(self: &Rc<Self>, call: &Call, answer: &Answer) {
+        self.settled.set(self.settled.get() + 1);
+        let ended = self.job.clock.scenario(answer.end_ns);
+        self.pacing.borrow_mut().ended(call.request, answer.outcome, ended);
+        let before = self.armed.get();
+        match self.pump(ended) {
+            Step::Wait(until) if until >= before => {}
+            Step::Wait(_) | Step::Over => self.wake.notify_one(),
+        }
+    }
+
+    /// The run is over: whatever is still open is unfinished, or was never sent. Closes all connections.
+    pub(super) fn give_up(&self) {
+        let end_ns = mono_ns();
+        for (lane, task) in self.lanes.borrow_mut().drain(..) {
+            task.abort();
+            match lane.carries() {
+                Some((call, Some(sent_ns))) => {
+                    let answer = Answer { end_ns, ..Answer::without_response(Outcome::Unfinished) };
+                    self.end(&call, sent_ns, &answer);
+                }
+                Some((call, None)) => self.push(unsent(&call)),
+                None => {}
+            }
+        }
+        while let Some(call) = self.pacing.borrow_mut().take_unsent() {
+            self.taken.set(self.taken.get() + 1);
+            self.push(unsent(&call));
+        }
         self.rows.borrow_mut().take();
+    }
+
+    /// Hands over the rows that wait.
+    pub(super) fn flush(&self) {
+        if let Some(rows) = &mut *self.rows.borrow_mut() {
+            rows.flush();
+        }
+    }
+
+    fn push(&self, row: TraceRow) {
+        if let Some(rows) = &mut *self.rows.borrow_mut() {
+            rows.push(row);
+        }
+    }
+
+    /// Calls taken from the pacing.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken.get()
     }
 
     /// Request-nanoseconds of machine time so far.
@@ -104,56 +228,14 @@ impl Floor {
         self.body_bytes.get()
     }
 
-    fn push(&self, row: TraceRow) {
-        if let Some(rows) = &mut *self.rows.borrow_mut() {
-            rows.push(row);
-        }
+    /// Connections to all hosts so far.
+    pub(super) fn connections(&self) -> LinkCounts {
+        self.job.hosts.iter().map(Dial::counts).fold(LinkCounts::default(), LinkCounts::plus)
     }
 
-    /// Hands over the rows that wait.
-    pub(super) fn flush(&self) {
-        if let Some(rows) = &mut *self.rows.borrow_mut() {
-            rows.flush();
-        }
-    }
-
-    /// The request goes out.
-    pub(super) fn begin(&self, key: usize, call: &Call, sent_ns: u64) {
-        if let Some(open) = self.open.borrow_mut().get_mut(key) {
-            open.sent_ns = Some(sent_ns);
-        }
-        self.occupancy.borrow_mut().enter(sent_ns);
-        self.meters.on_sent(sent_ns.saturating_sub(self.job.clock.mono(call.at)));
-    }
-
-    /// The request has ended.
-    pub(super) fn end(&self, key: usize, answer: &Answer) {
-        let Some(Open { call, sent_ns, .. }) = self.open.borrow_mut().try_remove(key) else { return };
-        self.body_bytes.set(self.body_bytes.get() + answer.body_bytes);
-        self.account(&call, sent_ns, answer);
-    }
-
-    fn account(&self, call: &Call, sent_ns: Option<u64>, answer: &Answer) {
-        self.occupancy.borrow_mut().leave(answer.end_ns);
-        self.meters.on_ended(answer.outcome, answer.end_ns.saturating_sub(self.job.clock.mono(call.at)));
-        self.push(self.row(call, sent_ns, answer));
-    }
-
-    /// The run is over: whatever is still open is unfinished, or was never sent.
-    pub(super) fn give_up(&self, end_ns: u64) {
-        let open = std::mem::take(&mut *self.open.borrow_mut());
-        for (_, Open { call, sent_ns, task }) in open {
-            if let Some(task) = task {
-                // Closes its connection: nobody works for it any longer.
-                task.abort();
-            }
-            if sent_ns.is_none() {
-                self.push_unsent(&call);
-                continue;
-            }
-            let answer = Answer { end_ns, ..Answer::without_response(Outcome::Unfinished) };
-            self.account(&call, sent_ns, &answer);
-        }
+    /// How the users ended, if there are users and the run ends here.
+    pub(super) fn user_ends(&self) -> Option<UserEnds> {
+        self.pacing.borrow().user_ends()
     }
 
     /// What to send for a call.
@@ -168,18 +250,19 @@ impl Floor {
             request: call.request.0,
             hold_ns: clock.machine(call.demand.hold),
             cpu: call.demand.cpu,
+            key: self.job.keys.as_ref().map(|(keys, seed)| keys.key(*seed, call.request)),
             deadline_ns,
             give_up_ns: deadline_ns.saturating_add(self.job.grace_ns),
         }
     }
 
-    fn row(&self, call: &Call, sent_ns: Option<u64>, answer: &Answer) -> TraceRow {
+    fn row(&self, call: &Call, sent_ns: u64, answer: &Answer) -> TraceRow {
         let clock = self.job.clock;
         let at = |ns: Option<u64>| ns.map(|ns| clock.scenario(ns));
         // A length, not an instant.
         let long = |ns: Option<u64>| ns.map(|ns| clock.scenario(clock.t0_ns().saturating_add(ns)));
         TraceRow {
-            t_send: at(sent_ns),
+            t_send: Some(clock.scenario(sent_ns)),
             t_end: Some(clock.scenario(answer.end_ns)),
             outcome: TraceOutcome::Offered(answer.outcome),
             status: answer.status,
@@ -193,6 +276,15 @@ impl Floor {
             overhead: long(answer.overhead_ns),
             ..unsent(call)
         }
+    }
+}
+
+// === impl Resting ===
+
+impl Resting {
+    fn take(&self) -> Option<Rc<Lane>> {
+        let linked = self.linked.borrow_mut().pop();
+        linked.or_else(|| self.unlinked.borrow_mut().pop())
     }
 }
 

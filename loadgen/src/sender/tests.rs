@@ -15,6 +15,7 @@ use crate::pacing::{Closed, Limits, Open};
 use crate::scribe;
 use crate::settings::settings;
 use crate::tally::Tally;
+use crate::test_http2::Http2;
 use crate::test_server::{Answer as Reply, Server};
 
 #[derive(Parser)]
@@ -44,8 +45,14 @@ fn run(line: &str, addrs: &[std::net::SocketAddr], orders: watch::Receiver<Order
     let template = Destination::parse(&args.url).unwrap().template(&args.request, Default::default()).unwrap();
     let job = Job {
         clock: ScenarioClock::new(mono_ns() + 20_000_000, 1.0),
-        pools: addrs.iter().map(|addr| Pool::new(*addr, args.request.connect_timeout)).collect(),
+        hosts: addrs
+            .iter()
+            .map(|addr| {
+                Dial::new(*addr, args.request.connect_timeout).with(settings.protocol, settings.max_requests_per_conn)
+            })
+            .collect(),
         template,
+        keys: settings.keys.clone().map(|keys| (keys, scenario.simulation.seed)),
         timeout: scenario.traffic.timeout,
         timeout_from_send: settings.limits.in_flight.is_some(),
         grace_ns: 0,
@@ -56,7 +63,7 @@ fn run(line: &str, addrs: &[std::net::SocketAddr], orders: watch::Receiver<Order
     run_job(job, pacing, orders)
 }
 
-fn run_job(job: Job, mut pacing: Box<dyn Pacing>, orders: watch::Receiver<Order>) -> Outcomes {
+fn run_job(job: Job, pacing: Box<dyn Pacing>, orders: watch::Receiver<Order>) -> Outcomes {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("trace.csv");
     let meters = Meters::register(&Book::create(None).unwrap(), &Registry::new()).unwrap();
@@ -64,7 +71,7 @@ fn run_job(job: Job, mut pacing: Box<dyn Pacing>, orders: watch::Receiver<Order>
     let counted = meters.clone();
     let ran = role::run_local(async move {
         let alarm = Alarm::new().await?;
-        Ok(Sender::new(job, &mut *pacing, alarm, counted, rows, orders).run().await)
+        Ok(Sender::new(job, pacing, alarm, counted, rows, orders).run().await)
     })
     .unwrap();
     let tally = scribe.finish().unwrap();
@@ -116,7 +123,7 @@ fn fifty_users_send_five_thousand_requests_and_not_one_more() {
     // One per user at most; fewer, if a user begins when the connection of another is idle already.
     let opened = server.connections();
     assert!((1..=50).contains(&opened), "{opened} connections");
-    assert_eq!(outcomes.ran.connections, PoolCounts { opened, reused: 5000 - opened, exhausted: 0 });
+    assert_eq!(outcomes.ran.connections, LinkCounts { opened, reused: 5000 - opened, exhausted: 0 });
     assert_eq!(outcomes.ran.body_bytes, 15_000);
     let users = outcomes.ran.generator.users.unwrap();
     assert_eq!((users.budget_exhausted, users.unfinished), (50, 0));
@@ -272,6 +279,86 @@ fn what_a_galton_server_says_is_in_the_trace() {
     assert_eq!(server.connections(), 1, "refusals keep the connection");
 }
 
+#[test]
+fn at_the_cap_the_rest_can_be_shed() {
+    let server = Server::start(Reply::ok(Duration::from_millis(50), ""));
+    let outcomes =
+        run("-r 1000 -n 40 --arrival fixed --max-in-flight 4 --overflow shed", &[server.addr], undisturbed());
+    assert_eq!(outcomes.rows.len(), 40);
+    let shed = outcomes.tally.of(Outcome::Shed);
+    assert!(shed >= 30, "{shed} shed");
+    assert_eq!(outcomes.tally.of(Outcome::Ok) + shed, 40);
+    assert_eq!(server.seen().len() as u64, 40 - shed);
+    assert!(
+        outcomes.rows.iter().all(|row| row.t_send.is_none_or(|sent| sent < row.t_intended + Nanos::from_millis(49)))
+    );
+}
+
+#[test]
+fn sessions_come_and_go() {
+    let server = Server::start(at_once());
+    let outcomes = run("--sessions 200:3 -z 1s --think-time-ms 5", &[server.addr], undisturbed());
+    assert_conserved(&outcomes);
+    let begun = outcomes.rows.iter().filter(|row| row.round == Some(0)).count() as u64;
+    let users = outcomes.ran.generator.users.unwrap();
+    assert_eq!(users.completed + users.horizon, begun, "{users:?}");
+    assert!((130..270).contains(&begun), "{begun} sessions of 200 expected");
+    assert!(outcomes.rows.len() as u64 > begun);
+}
+
+#[test]
+fn connections_are_used_as_often_as_allowed() {
+    for (line, connections) in
+        [("-c 1 -n 7", 1), ("-c 1 -n 7 --keepalive off", 7), ("-c 1 -n 7 --max-requests-per-conn 3", 3)]
+    {
+        let server = Server::start(at_once());
+        let outcomes = run(line, &[server.addr], undisturbed());
+        assert_eq!(outcomes.tally.of(Outcome::Ok), 7, "{line}");
+        assert_eq!((server.connections(), outcomes.ran.connections.opened), (connections, connections), "{line}");
+        assert_eq!(outcomes.ran.connections.reused, 7 - connections, "{line}");
+        let closing = server.seen().iter().all(|seen| seen.header("connection") == Some("close"));
+        assert_eq!(closing, line.contains("off"), "{line}");
+    }
+}
+
+#[test]
+fn http_2_shares_a_connection() {
+    let server = Http2::start();
+    for (line, requests, connections) in [
+        ("--http2 -c 20 -n 400", 400, 1),
+        ("--http2 -c 10 -n 100 --max-requests-per-conn 25", 100, 4),
+        ("--http2 -c 150 -n 600", 600, 2),
+    ] {
+        let before = server.connections();
+        let outcomes = run(line, &[server.addr], undisturbed());
+        assert_eq!(outcomes.tally.of(Outcome::Ok), requests, "{line}");
+        assert_eq!(outcomes.ran.body_bytes, 3 * requests);
+        assert_conserved(&outcomes);
+        let opened = outcomes.ran.connections.opened;
+        assert_eq!(server.connections() - before, opened, "{line}");
+        assert!((1..=connections).contains(&opened), "{line}: {opened} connections");
+        assert_eq!(outcomes.ran.connections.reused, requests - opened, "{line}");
+    }
+}
+
+#[test]
+fn keys_travel() {
+    let server = Server::start(at_once());
+    run("-c 1 -n 20 --key uniform:3", &[server.addr], undisturbed());
+    let keys: std::collections::BTreeSet<String> =
+        server.seen().iter().map(|seen| seen.header("galton-key").unwrap().to_owned()).collect();
+    assert_eq!(keys, ["1", "2", "3"].map(str::to_owned).into());
+}
+
+#[test]
+fn a_connection_that_the_server_closed_meanwhile_is_opened_again() {
+    // It says that it closes, so that nothing is sent to a dead connection.
+    let server = Server::start(Reply { close: true, ..at_once() });
+    let outcomes = run("-c 1 -n 3 --think-time-ms 20", &[server.addr], undisturbed());
+    assert_eq!(outcomes.tally.of(Outcome::Ok), 3);
+    assert_eq!(server.connections(), 3);
+}
+
 /// Gives `order` as soon as the server has seen a request.
 fn order_once_seen(server: &Server, order: Order) -> watch::Receiver<Order> {
     let (sender, receiver) = watch::channel(Order::Go);
@@ -329,11 +416,12 @@ fn the_hard_stop_ends_everything_and_time_scales() {
     let started_ns = mono_ns();
     let job = Job {
         clock: ScenarioClock::new(started_ns, 10.0),
-        pools: vec![Pool::new(server.addr, Duration::from_secs(2))],
+        hosts: vec![Dial::new(server.addr, Duration::from_secs(2))],
         template: Destination::parse("http://127.0.0.1/")
             .unwrap()
             .template(&request_args(), Default::default())
             .unwrap(),
+        keys: None,
         timeout: Nanos::from_millis(60_000),
         timeout_from_send: false,
         grace_ns: 0,
@@ -364,11 +452,12 @@ fn without_a_drain_the_run_still_lasts_for_its_duration_and_the_last_request_goe
     for horizon in [last, last + Nanos::from_millis(2_000)] {
         let job = Job {
             clock: ScenarioClock::new(mono_ns() + 20_000_000, 1.0),
-            pools: vec![Pool::new(server.addr, Duration::from_secs(2))],
+            hosts: vec![Dial::new(server.addr, Duration::from_secs(2))],
             template: Destination::parse("http://127.0.0.1/")
                 .unwrap()
                 .template(&request_args(), Default::default())
                 .unwrap(),
+            keys: None,
             timeout: Nanos::from_millis(60_000),
             timeout_from_send: false,
             grace_ns: 0,

@@ -1,5 +1,6 @@
 use clap::Parser;
 use galton_core::plan::Planned;
+use galton_core::scenario::Population;
 
 use super::*;
 
@@ -28,7 +29,7 @@ fn combinations_that_make_no_sense_are_told_what_would() {
         ("-r 10", "--rate needs an end: add --num-requests N or --duration D"),
         (
             "-r 10 -n 5 --think-time-ms 3",
-            "--think-time-ms and --rate are mutually exclusive; think time belongs to a closed loop",
+            "--think-time-ms and --rate are mutually exclusive; think time belongs to a closed loop or to --sessions",
         ),
         (
             "-r 10 -n 5 --on-error cancel",
@@ -39,6 +40,28 @@ fn combinations_that_make_no_sense_are_told_what_would() {
         (
             "-r 10 -n 5 -z 1s --arrival poisson-exact",
             "--arrival poisson-exact takes --num-requests or --duration, not both: the rate gives the other",
+        ),
+        ("-c 5 --sessions 2:3 -n 5", "--concurrency and --sessions are mutually exclusive"),
+        (
+            "--profile linear:1..2/3s -c 5",
+            "--concurrency and --profile are mutually exclusive; to cap an open loop use --max-in-flight 5",
+        ),
+        ("--profile steps:5@0s -r 5 -n 5", "--profile gives the rate: leave out --rate"),
+        ("--profile const -n 5", "--profile const needs --rate R"),
+        ("--profile steps:5@0s", "--profile needs an end: add --num-requests N or --duration D"),
+        ("--sessions 2:3", "--sessions needs an end: add --num-requests N or --duration D"),
+        ("--sessions 2:3 -n 5 --max-in-flight 3", "--max-in-flight belongs to an open loop: add --rate R"),
+        ("-r 5 -n 5 --overflow shed", "--overflow says what happens at a cap: add --max-in-flight N"),
+        ("-r 5 -n 5 --speedup 2", "--speedup needs --schedule FILE"),
+        ("-c 5 -n 5 --think-dist exp", "--think-dist needs the mean: add --think-time-ms X"),
+        (
+            "-c 5 -n 5 --think-dist uniform:1ms,2ms --think-time-ms 3",
+            "--think-dist uniform:A,B says the times itself: leave out --think-time-ms",
+        ),
+        ("--http2 --keepalive off", "--keepalive off belongs to HTTP/1.1: leave out --http2"),
+        (
+            "--keepalive off --max-requests-per-conn 3",
+            "--keepalive off means --max-requests-per-conn 1: give one of them",
         ),
     ];
     for (line, message) in table {
@@ -81,9 +104,9 @@ fn without_a_model_fifty_users_send_two_hundred_requests() {
     let settings = of("").unwrap();
     assert_eq!(settings.words, "seed 42: closed loop, 50 users, no think time; 200 requests");
     let TrafficModel::Closed(closed) = settings.scenario.traffic.model else { panic!("a closed loop") };
-    assert_eq!((closed.concurrency, closed.num_requests), (50, Some(200)));
+    assert_eq!((&closed.population, closed.num_requests), (&Population::Fixed(50), Some(200)));
     let TrafficModel::Closed(timed) = of("-z 3s").unwrap().scenario.traffic.model else { panic!("a closed loop") };
-    assert_eq!((timed.concurrency, timed.num_requests), (50, None));
+    assert_eq!((&timed.population, timed.num_requests), (&Population::Fixed(50), None));
 }
 
 #[test]
@@ -93,7 +116,15 @@ fn the_model_is_put_into_words() {
             "-r 1000 -z 10s --seed 1 --max-in-flight 50",
             "seed 1: open loop, Poisson 1000/s, at most 50 in flight, the rest queue; 10 s",
         ),
-        ("-r 2.5 -n 10k --arrival fixed", "seed 42: open loop, fixed gaps at 2.5/s; 10000 requests"),
+        ("-r 2.5 -n 10k --arrival fixed", "seed 42: open loop, fixed gaps 2.5/s; 10000 requests"),
+        (
+            "--profile steps:50@0s,200@60s -z 90s --max-in-flight 5 --overflow shed",
+            "seed 42: open loop, Poisson in steps of 50, 200/s, at most 5 in flight, the rest are shed; 90 s",
+        ),
+        (
+            "--sessions 20:5 -z 30s --think-time-ms 100 --think-dist exp",
+            "seed 42: partly open, sessions of 5 requests on average, Poisson 20/s, exponential think time of 100 ms; 30 s",
+        ),
         (
             "-c 1 -n 5 -z 1s --think-time-ms 20",
             "seed 42: closed loop, 1 user, 20 ms think time; 5 requests or 1 s, whichever comes first",
@@ -127,4 +158,48 @@ fn counts_are_exact() {
     let by_count = plan_of("-r 100 -n 50 --arrival poisson-exact");
     assert_eq!(by_count.len(), 50);
     assert!(by_count.iter().all(|p| p.at < Nanos::from_millis(500)));
+}
+
+#[test]
+fn the_same_plan_whatever_the_cap() {
+    let plan = plan_of("-r 500 -z 2s");
+    for cap in ["--max-in-flight 1", "--max-in-flight 10 --overflow shed"] {
+        assert_eq!(plan_of(&format!("-r 500 -z 2s {cap}")), plan);
+    }
+}
+
+#[test]
+fn gaps_have_the_shape_that_was_asked_for() {
+    // The coefficient of variation of 20 000 gaps: 1 for a Weibull of shape 1, J/√3 for uniform ones.
+    for (line, cv) in [("weibull:1", 1.0), ("uniform:0.6", 0.6 / 3_f64.sqrt()), ("fixed", 0.0), ("gamma:2", 2.0)] {
+        let plan = plan_of(&format!("-r 1000 -n 20001 --arrival {line}"));
+        let gaps: Vec<f64> = plan.windows(2).map(|pair| (pair[1].at - pair[0].at).as_secs_f64() * 1e3).collect();
+        let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
+        let std = (gaps.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>() / gaps.len() as f64).sqrt();
+        assert!((mean - 1.0).abs() < 0.05, "{line}: mean {mean}");
+        assert!((std / mean - cv).abs() < 0.05 * cv.max(0.1), "{line}: cv {}", std / mean);
+    }
+}
+
+#[test]
+fn a_profile_gives_the_rate_over_time() {
+    let plan = plan_of("--profile linear:0..1000/10s -z 10s --arrival poisson-exact");
+    assert_eq!(plan.len(), 5000);
+    let early = plan.iter().filter(|p| p.at < Nanos::from_millis(5_000)).count();
+    assert!((1100..1400).contains(&early), "a quarter of them: {early}");
+}
+
+#[test]
+fn a_schedule_is_replayed_faster_if_asked_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("trace.csv");
+    std::fs::write(&path, "t_ms,hold_ms\n0,5\n100,6\n250.5,\n").unwrap();
+    let settings = of(&format!("--schedule {} --speedup 2", path.display())).unwrap();
+    assert!(settings.words.ends_with("trace.csv, 2 times as fast"), "{}", settings.words);
+    let plan: Vec<Planned> = Plan::new(&settings.scenario).open_loop().collect();
+    assert_eq!(plan.iter().map(|p| p.at.0).collect::<Vec<_>>(), [0, 50_000_000, 125_250_000]);
+    assert_eq!(plan.iter().map(|p| p.demand.hold.0).collect::<Vec<_>>(), [5_000_000, 6_000_000, 0]);
+    std::fs::write(&path, "t_ms\n0\nsoon\n").unwrap();
+    let error = of(&format!("--schedule {}", path.display())).unwrap_err().0;
+    assert!(error.contains("line 3"), "{error}");
 }
