@@ -11,7 +11,7 @@ use galton_runtime::role;
 use crate::units::{self, ArrivalKind, Keys, Profile, ThinkDist};
 
 /// What a scenario says itself, and what only a run of its own prints.
-const STANDALONE: [&str; 26] = [
+const STANDALONE: [&str; 27] = [
     "url",
     "concurrency",
     "num_requests",
@@ -35,6 +35,7 @@ const STANDALONE: [&str; 26] = [
     "cpu",
     "json",
     "log_requests",
+    "prometheus",
     "progress",
     "quiet",
     "strict",
@@ -169,9 +170,12 @@ pub(crate) struct OutputArgs {
     /// Write one CSV line per planned request.
     #[arg(long, value_name = "PATH")]
     pub(crate) log_requests: Option<PathBuf>,
-    /// While running: a bar on a terminal, one line a second elsewhere.
+    /// While running: serve /metrics there, for Prometheus.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) prometheus: Option<SocketAddr>,
+    /// While running: the whole screen of a terminal, one line a second elsewhere.
     #[arg(long, value_name = "HOW", default_value = "auto")]
-    pub(crate) progress: ProgressStyle,
+    pub(crate) progress: ViewStyle,
     /// No progress and no summary.
     #[arg(long)]
     pub(crate) quiet: bool,
@@ -231,6 +235,19 @@ pub(crate) enum AfterError {
 }
 
 /// `--progress`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ViewStyle {
+    /// The whole screen where a person sits in front of it, lines elsewhere.
+    Auto,
+    /// The whole screen: q or Ctrl-C stops, p pauses the display.
+    Tui,
+    /// One line a second.
+    Line,
+    /// Nothing.
+    None,
+}
+
+/// `--progress` of what runs more than a load generator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ProgressStyle {
     /// A bar on a terminal, lines elsewhere.

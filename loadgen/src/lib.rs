@@ -8,6 +8,7 @@ mod args;
 mod conducted;
 mod destination;
 mod exchange;
+mod exposition;
 mod figures;
 mod link;
 mod meters;

@@ -1,4 +1,4 @@
-//! The scribe: a thread that turns rows into the trace file, the tally and a sign of life every second, so that the
+//! The scribe: a thread that turns rows into the trace file, the tally and a sign of life now and then, so that the
 //! sending thread does none of it.
 
 use std::fs::File;
@@ -19,8 +19,8 @@ const BATCH: usize = 256;
 /// Batches on the way: 16 384 rows, some 4 MB. If the disk is slower than that for long, the sender waits, and the stall
 /// is reported.
 const BATCHES: usize = 64;
-/// How often there is a sign of life.
-const TICK: Duration = Duration::from_secs(1);
+/// How often there is a sign of life, where nothing else is said.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 
 /// Where the scribe writes the rows, besides counting them.
 pub(crate) type TraceFile = trace::Writer<BufWriter<File>>;
@@ -41,9 +41,18 @@ pub(crate) fn start(
     trace: Option<TraceFile>,
     tick: impl FnMut(&Tally) + Send + 'static,
 ) -> anyhow::Result<(RowSink, Scribe)> {
+    start_every(SIGN_OF_LIFE, trace, tick)
+}
+
+/// Starts a scribe that calls `tick` so often.
+pub(crate) fn start_every(
+    every: Duration,
+    trace: Option<TraceFile>,
+    tick: impl FnMut(&Tally) + Send + 'static,
+) -> anyhow::Result<(RowSink, Scribe)> {
     let (batches, received) = sync_channel(BATCHES);
     let thread = std::thread::Builder::new().name("scribe".to_owned());
-    let handle = thread.spawn(move || scribe(&received, trace, tick)).context("no thread for the scribe")?;
+    let handle = thread.spawn(move || scribe(&received, trace, every, tick)).context("no thread for the scribe")?;
     Ok((RowSink { batch: Vec::with_capacity(BATCH), batches }, Scribe(handle)))
 }
 
@@ -56,11 +65,12 @@ pub(crate) fn create_trace(path: &Path) -> anyhow::Result<TraceFile> {
 fn scribe(
     batches: &Receiver<Vec<TraceRow>>,
     mut trace: Option<TraceFile>,
+    every: Duration,
     mut tick: impl FnMut(&Tally),
 ) -> anyhow::Result<Tally> {
     let mut tally = Tally::new();
     let mut written = Ok(());
-    let mut next_tick = Instant::now() + TICK;
+    let mut next_tick = Instant::now() + every;
     loop {
         match batches.recv_timeout(next_tick.saturating_duration_since(Instant::now())) {
             Ok(rows) => {
@@ -70,11 +80,14 @@ fn scribe(
                     written = rows.iter().try_for_each(|row| out.write(row));
                 }
             }
-            Err(RecvTimeoutError::Timeout) => {
-                tick(&tally);
-                next_tick += TICK;
-            }
+            Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
+        }
+        // However many rows there are: a busy run shows signs of life, too.
+        let now = Instant::now();
+        if now >= next_tick {
+            tick(&tally);
+            next_tick = (next_tick + every).max(now);
         }
     }
     written.and_then(|()| trace.map_or(Ok(()), |out| out.finish().map(drop))).context("cannot write the trace")?;

@@ -15,17 +15,18 @@ use prometheus::Registry;
 use tokio::sync::watch;
 
 use crate::alarm::Alarm;
-use crate::args::{Args, ProgressStyle, RequestArgs};
+use crate::args::{Args, RequestArgs, ViewStyle};
 use crate::destination::{self, Destination};
 use crate::exchange::{Demands, Template};
+use crate::exposition;
 use crate::link::Dial;
 use crate::meters::Meters;
-use crate::progress::{End, Progress};
+use crate::progress::{End, Outlook, Progress, Title};
 use crate::scribe::{self, RowSink};
 use crate::sender::{Job, Order, Ran, Sender};
 use crate::settings::{Settings, UsageError, settings};
 use crate::summary::Summary;
-use crate::verdict::{Evidence, judge};
+use crate::verdict::{Evidence, judge, pace};
 
 /// Wrong usage or configuration.
 pub(crate) const USAGE: u8 = 2;
@@ -53,8 +54,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     role::raise_descriptor_limit();
     let dial = Dial::new(destination.resolve()?, args.request.connect_timeout)
         .with(settings.protocol, settings.max_requests_per_conn);
+    let meters = meters(args)?;
     say(args, &settings.words);
-    let summary = measure(args, settings, dial, template)?;
+    let summary = measure(args, settings, dial, template, meters)?;
     print(args, &summary)?;
     Ok(exit_code(args, &summary))
 }
@@ -65,15 +67,30 @@ pub(crate) fn usage(error: &UsageError) -> ExitCode {
     ExitCode::from(USAGE)
 }
 
-fn measure(args: &Args, settings: Settings, dial: Dial, template: Template) -> anyhow::Result<Summary> {
-    let meters = Meters::register(&Book::create(None)?, &Registry::new())?;
+/// The meters, and where they can be read if that is asked for: before the first request.
+fn meters(args: &Args) -> anyhow::Result<Meters> {
+    let (book, registry) = (Book::create(None)?, Registry::new());
+    let meters = Meters::register(&book, &registry)?;
+    if let Some(addr) = args.output.prometheus {
+        let addr = exposition::serve(addr, &book, registry)?;
+        if !args.output.quiet {
+            terminal::note(format_args!("metrics on http://{addr}/metrics"));
+        }
+    }
+    Ok(meters)
+}
+
+fn measure(args: &Args, settings: Settings, dial: Dial, template: Template, meters: Meters) -> anyhow::Result<Summary> {
     let trace = args.output.log_requests.as_deref().map(scribe::create_trace).transpose()?;
     let shutdown = Shutdown::listen(false)?;
     let (started_unix_ns, since_ns) = (unix_ns(), mono_ns());
-    let progress = Progress::new(progress_style(args), end(&settings), since_ns, meters.clone());
-    let (rows, scribe) = scribe::start(trace, move |tally| progress.tick(tally))?;
-    let ran = role::run_local(send(&settings, dial, template, meters.clone(), rows, shutdown))?;
-    let tally = scribe.finish()?;
+    let outlook = outlook(args, &settings);
+    let mut progress = Progress::new(view_style(args), outlook, since_ns, meters.clone(), shutdown.clone())?;
+    let (rows, scribe) = scribe::start_every(progress.every(), trace, move |tally| progress.tick(tally))?;
+    let ran = role::run_local(send(&settings, dial, template, meters.clone(), rows, shutdown));
+    // First of all, for it has the terminal.
+    let tally = scribe.finish();
+    let (ran, tally) = (ran?, tally?);
     let validity = judge(Evidence::of(&settings, &tally, &ran, &meters));
     Ok(Summary { settings, command: std::env::args().collect(), started_unix_ns, tally, ran, validity })
 }
@@ -117,8 +134,13 @@ fn end(settings: &Settings) -> End {
     End { requests, duration: (duration < Nanos::MAX).then(|| std::time::Duration::from_nanos(duration.0)) }
 }
 
-fn progress_style(args: &Args) -> ProgressStyle {
-    if args.output.quiet { ProgressStyle::None } else { args.output.progress }
+fn outlook(args: &Args, settings: &Settings) -> Outlook {
+    let title = Title { url: args.url.clone(), words: settings.words.clone() };
+    Outlook { title, end: end(settings), pace: pace(settings) }
+}
+
+fn view_style(args: &Args) -> ViewStyle {
+    if args.output.quiet { ViewStyle::None } else { args.output.progress }
 }
 
 /// The first line. With JSON on stdout it goes to stderr.

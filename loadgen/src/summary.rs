@@ -173,7 +173,8 @@ impl Display for Summary {
     }
 }
 
-fn words(outcome: Outcome) -> String {
+/// `failed (connect)`.
+pub(crate) fn words(outcome: Outcome) -> String {
     let class = outcome.class().replace('_', " ");
     match outcome.reason() {
         "" => class,

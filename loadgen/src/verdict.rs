@@ -43,6 +43,14 @@ pub(crate) fn judge(evidence: Evidence<'_>) -> Validity {
     Validity::of(reasons)
 }
 
+/// What decides when a request goes out.
+pub(crate) fn pace(settings: &Settings) -> Pace {
+    match Pace::of(&settings.scenario.traffic.model) {
+        Pace::Planned if settings.limits.in_flight.is_some() => Pace::Capped,
+        pace => pace,
+    }
+}
+
 fn books(e: Evidence<'_>) -> Books {
     Books {
         planned: e.generator.planned.unwrap_or(e.tally.planned()),
@@ -87,16 +95,12 @@ fn interruption(e: Evidence<'_>) -> Option<Reason> {
 impl<'a> Evidence<'a> {
     /// Of a run that is over.
     pub(crate) fn of(settings: &Settings, tally: &'a Tally, ran: &'a Ran, meters: &Meters) -> Self {
-        let pace = match Pace::of(&settings.scenario.traffic.model) {
-            Pace::Planned if settings.limits.in_flight.is_some() => Pace::Capped,
-            pace => pace,
-        };
         Self {
             tally,
             generator: &ran.generator,
             sent: meters.sent(),
             peak_thread_cpu: meters.peak_thread_cpu(),
-            pace,
+            pace: pace(settings),
             interrupted: ran.interrupted,
         }
     }

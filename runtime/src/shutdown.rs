@@ -1,7 +1,7 @@
 //! When to stop: SIGTERM, SIGINT, or the end of the lifeline.
 
 use std::io::Read as _;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -12,6 +12,9 @@ use tokio::sync::watch;
 const ORPHAN_GRACE: Duration = Duration::from_secs(1);
 /// The exit code of a second Ctrl-C, as shells give it.
 const INTERRUPTED: i32 = 130;
+
+/// See [`before_exit`].
+static BEFORE_EXIT: OnceLock<fn()> = OnceLock::new();
 
 /// Tells every part of a process to stop. Cloning shares it; usable from any thread.
 #[derive(Clone, Debug)]
@@ -28,6 +31,19 @@ pub enum Cause {
     Orphaned,
     /// The process itself asked.
     Asked,
+}
+
+/// Calls this before a second SIGINT, or the loss of the parent, ends the process on the spot: no destructor runs then. The
+/// first one stays.
+pub fn before_exit(hook: fn()) {
+    BEFORE_EXIT.get_or_init(|| hook);
+}
+
+fn exit(code: i32) -> ! {
+    if let Some(hook) = BEFORE_EXIT.get() {
+        hook();
+    }
+    std::process::exit(code)
 }
 
 impl Shutdown {
@@ -82,7 +98,7 @@ impl Shutdown {
                 _ = terminate.recv() => self.stop(Cause::Terminate),
                 _ = interrupt.recv(), if !lifeline => {
                     if self.cause() == Some(Cause::Interrupt) {
-                        std::process::exit(INTERRUPTED);
+                        exit(INTERRUPTED);
                     }
                     self.stop(Cause::Interrupt);
                 }
@@ -96,7 +112,7 @@ impl Shutdown {
         while std::io::stdin().read(&mut ignored).is_ok_and(|n| n > 0) {}
         self.stop(Cause::Orphaned);
         std::thread::sleep(ORPHAN_GRACE);
-        std::process::exit(1);
+        exit(1);
     }
 }
 
