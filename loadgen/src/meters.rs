@@ -85,11 +85,6 @@ impl Meters {
         self.in_flight.get()
     }
 
-    /// The highest share of a core that the sending thread used in any second.
-    pub(crate) fn peak_thread_cpu(&self) -> f64 {
-        self.peak_thread_cpu.get()
-    }
-
     /// All that a conservation table needs.
     pub(crate) fn counters(&self) -> LoadCounters {
         LoadCounters {

@@ -1,13 +1,13 @@
 //! A run by itself, against any HTTP server: parse, say what will happen, send, judge, print.
 
-use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use galton_core::Nanos;
 use galton_core::scenario::TrafficModel;
-use galton_report::Verdict;
+use galton_report::slo::{self, SloVerdict};
+use galton_report::{Report, Verdict};
 use galton_runtime::book::Book;
 use galton_runtime::clock::unix_ns;
 use galton_runtime::{ScenarioClock, Shutdown, mono_ns, role, telemetry, terminal};
@@ -19,18 +19,20 @@ use crate::args::{Args, ProgressStyle};
 use crate::destination::{self, Destination};
 use crate::exchange::Template;
 use crate::meters::Meters;
+use crate::output::{self, Output, STDOUT};
 use crate::pool::Pool;
 use crate::progress::{End, Progress};
-use crate::scribe::{self, RowSink};
+use crate::results;
+use crate::scribe::{self, Books, RowSink};
 use crate::sender::{Job, Order, Ran, Sender};
 use crate::settings::{Settings, UsageError, settings};
-use crate::summary::Summary;
-use crate::verdict::{Evidence, judge};
 
 /// Wrong usage or configuration.
 pub(crate) const USAGE: u8 = 2;
 /// `--strict`, and the measurement is not valid.
 const NOT_VALID: u8 = 98;
+/// An objective of `--slo` was not kept.
+const NOT_KEPT: u8 = 99;
 /// Stopped by Ctrl-C or SIGTERM; the results are written.
 const INTERRUPTED: u8 = 130;
 /// From now to the first intended send: time to get to the first wait.
@@ -38,7 +40,8 @@ const LEAD_NS: u64 = 2_000_000;
 
 /// Runs and prints.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let (settings, destination) = match settings(args).and_then(|s| Ok((s, Destination::parse(&args.url)?))) {
+    let parsed = output::check(&args.output).and_then(|()| Ok((settings(args)?, Destination::parse(&args.url)?)));
+    let (settings, destination) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => return Ok(usage(&error)),
     };
@@ -50,10 +53,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     // An open loop needs a descriptor for each request in flight. Running out is counted and makes the verdict.
     role::raise_descriptor_limit();
     let pool = Pool::new(destination.resolve()?, args.request.connect_timeout);
+    let output = Output::create(&args.output)?;
     say(args, &settings.words);
-    let summary = measure(args, settings, pool, template)?;
-    print(args, &summary)?;
-    Ok(exit_code(args, &summary))
+    let (report, interrupted) = measure(args, &settings, &output, pool, template)?;
+    output.write(&report)?;
+    Ok(exit_code(args, &report, interrupted))
 }
 
 /// Prints a usage error as clap prints its own.
@@ -62,17 +66,27 @@ pub(crate) fn usage(error: &UsageError) -> ExitCode {
     ExitCode::from(USAGE)
 }
 
-fn measure(args: &Args, settings: Settings, pool: Pool, template: Template) -> anyhow::Result<Summary> {
+/// Sends, and makes the report of it. Also: whether somebody stopped the run.
+fn measure(
+    args: &Args,
+    settings: &Settings,
+    output: &Output,
+    pool: Pool,
+    template: Template,
+) -> anyhow::Result<(Report, bool)> {
     let meters = Meters::register(&Book::create(None)?, &Registry::new())?;
-    let trace = args.output.log_requests.as_deref().map(scribe::create_trace).transpose()?;
     let shutdown = Shutdown::listen(false)?;
     let (started_unix_ns, since_ns) = (unix_ns(), mono_ns());
-    let progress = Progress::new(progress_style(args), end(&settings), since_ns, meters.clone());
-    let (rows, scribe) = scribe::start(trace, move |tally| progress.tick(tally))?;
-    let ran = role::run_local(send(&settings, pool, template, meters.clone(), rows, shutdown))?;
-    let tally = scribe.finish()?;
-    let validity = judge(Evidence::of(&settings, &tally, &ran, &meters));
-    Ok(Summary { settings, command: std::env::args().collect(), started_unix_ns, tally, ran, validity })
+    let progress = Progress::new(progress_style(args), end(settings), since_ns, meters.clone());
+    let log = output.log(started_unix_ns + LEAD_NS)?;
+    let fold = results::fold(settings, args.measure.warmup.unwrap_or_default(), log.is_some());
+    let trace = output.trace.as_deref().map(scribe::create_trace).transpose()?;
+    let (rows, scribe) = scribe::start(Books { trace, fold: Some(fold), log }, move |tally| progress.tick(tally))?;
+    let ran = role::run_local(send(settings, pool, template, meters.clone(), rows, shutdown))?;
+    let meta = results::meta(output.id(), started_unix_ns + LEAD_NS);
+    let mut report = results::report(settings, scribe.finish()?, &ran, &meters, meta)?;
+    report.slo = slo::evaluate(&args.measure.slo, &report);
+    Ok((report, ran.interrupted))
 }
 
 async fn send(
@@ -122,32 +136,19 @@ fn progress_style(args: &Args) -> ProgressStyle {
 fn say(args: &Args, words: &str) {
     match args.output.json.as_deref() {
         _ if args.output.quiet => {}
-        Some(path) if path == Path::new("-") => terminal::note(words),
+        Some(path) if path == Path::new(STDOUT) => terminal::note(words),
         _ => terminal::say(words),
     }
 }
 
-fn print(args: &Args, summary: &Summary) -> anyhow::Result<()> {
-    let json = || format!("{:#}\n", summary.json());
-    match args.output.json.as_deref() {
-        Some(path) if path == Path::new("-") => {
-            terminal::print(json());
-            return Ok(());
-        }
-        Some(path) => fs::write(path, json()).with_context(|| format!("cannot write {}", path.display()))?,
-        None => {}
-    }
-    if !args.output.quiet {
-        terminal::print(summary);
-    }
-    Ok(())
-}
-
-fn exit_code(args: &Args, summary: &Summary) -> ExitCode {
-    if summary.ran.interrupted {
+/// The worst that there is to tell.
+fn exit_code(args: &Args, report: &Report, interrupted: bool) -> ExitCode {
+    if interrupted {
         ExitCode::from(INTERRUPTED)
-    } else if args.output.strict && summary.validity.verdict == Verdict::Invalid {
+    } else if args.output.strict && report.validity.verdict == Verdict::Invalid {
         ExitCode::from(NOT_VALID)
+    } else if slo::worst(&report.slo) != SloVerdict::Kept {
+        ExitCode::from(NOT_KEPT)
     } else {
         ExitCode::SUCCESS
     }

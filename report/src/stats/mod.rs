@@ -5,6 +5,7 @@ mod batches;
 mod binomial;
 mod effective;
 mod long;
+mod mser;
 mod sample;
 mod student;
 mod twin;
@@ -13,6 +14,7 @@ mod weighted;
 pub use sample::{Quantile, Summary, needed};
 pub use weighted::{GaugeQuantile, GaugeSummary};
 
+pub(crate) use mser::BatchMeans;
 pub(crate) use sample::{Samples, exact_quantile};
 pub(crate) use student::student;
 pub(crate) use twin::Twin;
