@@ -8,6 +8,7 @@ mod csv;
 mod generator;
 pub mod hlog;
 mod input;
+pub mod merge;
 mod model;
 mod plot_data;
 mod replications;

@@ -4,6 +4,7 @@
 mod batches;
 mod binomial;
 mod effective;
+mod groups;
 mod long;
 mod mser;
 mod sample;
@@ -14,6 +15,7 @@ mod weighted;
 pub use sample::{Quantile, Summary, needed};
 pub use weighted::{GaugeQuantile, GaugeSummary};
 
+pub(crate) use groups::Groups;
 pub(crate) use mser::BatchMeans;
 pub(crate) use sample::{Samples, exact_quantile};
 pub(crate) use student::student;
