@@ -5,18 +5,15 @@
 mod calibrate;
 mod check;
 mod cluster;
-mod compare;
 mod counters;
 mod front;
 mod healthcheck;
 mod live;
-mod machine;
 mod plan;
 mod profile_file;
 mod report_files;
 mod run;
 mod run_dir;
-mod run_files;
 mod samples;
 mod scenario_args;
 mod scrape;
@@ -25,11 +22,10 @@ mod sweep;
 mod up;
 mod validate;
 
-use std::fmt::{self, Display};
-use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use galton_results::{Usage, colour, compare, machine};
 use galton_runtime::scenario_file::ScenarioFileError;
 use profile_file::ProfileFileError;
 
@@ -106,11 +102,6 @@ pub fn main() -> ExitCode {
     })
 }
 
-/// Whether stdout takes colour: it is a terminal, and `NO_COLOR` is not set.
-fn colour() -> bool {
-    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-}
-
 /// 2 where the scenario, the machine profile or the usage is at fault, 1 for everything else.
 fn exit_code(error: &anyhow::Error) -> ExitCode {
     let usage = |cause: &(dyn std::error::Error + 'static)| {
@@ -118,24 +109,3 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
     };
     ExitCode::from(if error.chain().any(usage) { USAGE } else { 1 })
 }
-
-/// What was asked for cannot be done, whatever the machine: exit code 2.
-#[derive(Debug)]
-struct Usage(String);
-
-// === impl Usage ===
-
-impl Usage {
-    /// As an error to be returned.
-    fn error(why: impl Display) -> anyhow::Error {
-        Self(why.to_string()).into()
-    }
-}
-
-impl Display for Usage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Usage {}

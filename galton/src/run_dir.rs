@@ -4,9 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use galton_core::{HostId, Scenario};
-
-/// How often a name that is taken is tried again with a number behind it.
-const MOST_NAMES: u32 = 1000;
+use galton_results::new_dir;
 
 /// The files of one run.
 #[derive(Clone, Debug)]
@@ -19,7 +17,7 @@ impl RunDir {
     /// Makes `<output dir>/<scenario>-<time>/`, and the resolved scenario in it. Runs of one second get numbers.
     pub(crate) fn create(scenario: &Scenario, time: &str) -> anyhow::Result<Self> {
         let parent = Path::new(&scenario.reporting.output_dir);
-        let (path, id) = new_dir(parent, &format!("{}-{time}", scenario.name))?;
+        let (path, id) = new_dir::below(parent, &format!("{}-{time}", scenario.name))?;
         let dir = Self { path, id };
         dir.write("scenario.json", &format!("{:#}\n", scenario.to_value()))?;
         Ok(dir)
@@ -73,32 +71,5 @@ impl RunDir {
     pub(crate) fn write(&self, name: &str, content: &str) -> anyhow::Result<()> {
         let path = self.file(name);
         std::fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))
-    }
-}
-
-/// Makes `<parent>/<stem>/`, with a number behind its name if there is one already; its path and its name.
-pub(crate) fn new_dir(parent: &Path, stem: &str) -> anyhow::Result<(PathBuf, String)> {
-    std::fs::create_dir_all(parent).with_context(|| format!("cannot create the directory {}", parent.display()))?;
-    for n in 1..=MOST_NAMES {
-        let id = if n == 1 { stem.to_owned() } else { format!("{stem}-{n}") };
-        let path = parent.join(&id);
-        match std::fs::create_dir(&path) {
-            Ok(()) => return Ok((path, id)),
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error).with_context(|| format!("cannot create {}", path.display())),
-        }
-    }
-    anyhow::bail!("{} has {MOST_NAMES} runs named {stem}", parent.display())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn runs_of_one_second_get_numbers() {
-        let dir = tempfile::tempdir().unwrap();
-        let ids: Vec<String> = (0..3).map(|_| new_dir(dir.path(), "x-1").unwrap().1).collect();
-        assert_eq!(ids, ["x-1", "x-1-2", "x-1-3"]);
     }
 }

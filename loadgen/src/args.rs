@@ -8,10 +8,12 @@ use clap::{ArgAction, ValueEnum};
 use galton_core::dist::Dist;
 use galton_runtime::role;
 
+use crate::measure_args::MeasureArgs;
+use crate::output;
 use crate::units::{self, ArrivalKind, Keys, Profile, ThinkDist};
 
 /// What a scenario says itself, and what only a run of its own prints.
-const STANDALONE: [&str; 27] = [
+const STANDALONE: [&str; 30] = [
     "url",
     "concurrency",
     "num_requests",
@@ -33,6 +35,9 @@ const STANDALONE: [&str; 27] = [
     "timeout",
     "hold",
     "cpu",
+    "warmup",
+    "slo",
+    "output_dir",
     "json",
     "log_requests",
     "prometheus",
@@ -43,7 +48,7 @@ const STANDALONE: [&str; 27] = [
 
 /// Shown by `--help`.
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 could not run, 2 wrong usage, 98 the measurement is not valid (--strict), \
-    130 interrupted (the results are still written)";
+    99 an objective was not kept (--slo), 130 interrupted (the results are still written)";
 
 /// Open- and closed-loop load generator: sends requests to an HTTP server, measures from the intended send time on, and
 /// says so when it was the bottleneck itself.
@@ -57,6 +62,8 @@ pub struct Args {
     pub(crate) model: ModelArgs,
     #[command(flatten)]
     pub(crate) request: RequestArgs,
+    #[command(flatten)]
+    pub(crate) measure: MeasureArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
     #[command(flatten)]
@@ -164,11 +171,15 @@ pub(crate) struct RequestArgs {
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct OutputArgs {
+    /// Write the report there, as result.json, report.md and report.html, with its series and the interval log latency.hlog. If
+    /// there is something in DIR, into a new directory below it.
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output_dir: Option<PathBuf>,
     /// Print the result as JSON, or write it to FILE.
-    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = output::STDOUT)]
     pub(crate) json: Option<PathBuf>,
-    /// Write one CSV line per planned request.
-    #[arg(long, value_name = "PATH")]
+    /// Write one CSV line per planned request, to PATH, or as trace.csv into the output directory.
+    #[arg(long, value_name = "PATH", num_args = 0..=1, default_missing_value = output::IN_OUTPUT_DIR)]
     pub(crate) log_requests: Option<PathBuf>,
     /// While running: serve /metrics there, for Prometheus.
     #[arg(long, value_name = "ADDR")]

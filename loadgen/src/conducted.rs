@@ -206,7 +206,7 @@ async fn send(
     let orders = desk.order.subscribe();
     let ran = Sender::new(job, pacing, alarm, desk.meters.clone(), rows, orders).run().await;
     // Sending is over: nothing on this thread minds the wait.
-    let tally = scribe.finish()?;
+    let tally = scribe.finish()?.tally;
     desk.generator.set(ran.generator).map_err(|_| anyhow!("the run finished twice"))?;
     say(&Progress { finished: true, ..progress(&tally, &desk.meters, clock, Some(tally.planned())) });
     Ok(())

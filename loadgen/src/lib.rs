@@ -1,7 +1,8 @@
 //! The load generator: open and closed loops over HTTP, on a precise timer, with a verdict on itself.
 //!
 //! `pacing` decides what goes out when, `sender` does it, `scribe` writes it down. It stands alone against any
-//! HTTP server, or is a part of a run (`conducted`). It makes no report: that is `galton-report`, from the trace.
+//! HTTP server, or is a part of a run (`conducted`). What becomes of the rows is
+//! said in `results`: the report of `galton-report`, folded as they come.
 
 mod alarm;
 mod args;
@@ -9,24 +10,24 @@ mod conducted;
 mod destination;
 mod exchange;
 mod exposition;
-mod figures;
 mod link;
+mod measure_args;
 mod meters;
 mod occupancy;
+mod output;
 mod pacing;
 mod progress;
+mod results;
 mod scribe;
 mod sender;
 mod settings;
 mod standalone;
-mod summary;
 mod tally;
 #[cfg(test)]
 mod test_http2;
 #[cfg(test)]
 mod test_server;
 mod units;
-mod verdict;
 
 use std::process::ExitCode;
 

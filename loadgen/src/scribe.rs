@@ -1,8 +1,8 @@
-//! The scribe: a thread that turns rows into the trace file, the tally and a sign of life now and then, so that the
-//! sending thread does none of it.
+//! The scribe: a thread that turns rows into the trace file, the tally, the results and a sign of life now and then, so that
+//! the sending thread does none of it.
 
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use galton_core::record::TraceRow;
-use galton_report::trace;
+use galton_report::{ClientFold, trace};
 
 use crate::tally::Tally;
 
@@ -25,6 +25,26 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 /// Where the scribe writes the rows, besides counting them.
 pub(crate) type TraceFile = trace::Writer<BufWriter<File>>;
 
+/// What becomes of the rows.
+#[derive(Debug, Default)]
+pub(crate) struct Books {
+    /// Where they are written, one by one.
+    pub(crate) trace: Option<TraceFile>,
+    /// What they are folded into; none: whoever conducts the run makes its report from the trace.
+    pub(crate) fold: Option<ClientFold>,
+    /// Where the fold's interval log goes.
+    pub(crate) log: Option<BufWriter<File>>,
+}
+
+/// What is there when every row is written.
+#[derive(Debug)]
+pub(crate) struct Written {
+    pub(crate) tally: Tally,
+    pub(crate) fold: Option<ClientFold>,
+    /// The interval log so far; the fold has the rest.
+    pub(crate) log: Option<BufWriter<File>>,
+}
+
 /// The sender's end: collects rows into batches.
 #[derive(Debug)]
 pub(crate) struct RowSink {
@@ -34,25 +54,26 @@ pub(crate) struct RowSink {
 
 /// The running scribe.
 #[derive(Debug)]
-pub(crate) struct Scribe(JoinHandle<anyhow::Result<Tally>>);
+pub(crate) struct Scribe(JoinHandle<anyhow::Result<Written>>);
 
 /// Starts a scribe. `tick` is called every second with what has been counted.
 pub(crate) fn start(
-    trace: Option<TraceFile>,
+    books: impl Into<Books>,
     tick: impl FnMut(&Tally) + Send + 'static,
 ) -> anyhow::Result<(RowSink, Scribe)> {
-    start_every(SIGN_OF_LIFE, trace, tick)
+    start_every(SIGN_OF_LIFE, books, tick)
 }
 
 /// Starts a scribe that calls `tick` so often.
 pub(crate) fn start_every(
     every: Duration,
-    trace: Option<TraceFile>,
+    books: impl Into<Books>,
     tick: impl FnMut(&Tally) + Send + 'static,
 ) -> anyhow::Result<(RowSink, Scribe)> {
     let (batches, received) = sync_channel(BATCHES);
     let thread = std::thread::Builder::new().name("scribe".to_owned());
-    let handle = thread.spawn(move || scribe(&received, trace, every, tick)).context("no thread for the scribe")?;
+    let books = books.into();
+    let handle = thread.spawn(move || scribe(&received, books, every, tick)).context("no thread for the scribe")?;
     Ok((RowSink { batch: Vec::with_capacity(BATCH), batches }, Scribe(handle)))
 }
 
@@ -64,10 +85,10 @@ pub(crate) fn create_trace(path: &Path) -> anyhow::Result<TraceFile> {
 
 fn scribe(
     batches: &Receiver<Vec<TraceRow>>,
-    mut trace: Option<TraceFile>,
+    mut books: Books,
     every: Duration,
     mut tick: impl FnMut(&Tally),
-) -> anyhow::Result<Tally> {
+) -> anyhow::Result<Written> {
     let mut tally = Tally::new();
     let mut written = Ok(());
     let mut next_tick = Instant::now() + every;
@@ -76,9 +97,9 @@ fn scribe(
             Ok(rows) => {
                 rows.iter().for_each(|row| tally.add(row));
                 // After a first failure the rows are only counted: the results of the run are worth having.
-                if let (Some(out), Ok(())) = (&mut trace, &written) {
-                    written = rows.iter().try_for_each(|row| out.write(row));
-                }
+                let earlier = std::mem::replace(&mut written, Ok(()));
+                written = earlier.and_then(|()| books.write(&rows));
+                books.fold(&rows);
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
@@ -90,8 +111,37 @@ fn scribe(
             next_tick = (next_tick + every).max(now);
         }
     }
+    let Books { trace, fold, log } = books;
     written.and_then(|()| trace.map_or(Ok(()), |out| out.finish().map(drop))).context("cannot write the trace")?;
-    Ok(tally)
+    Ok(Written { tally, fold, log })
+}
+
+// === impl Books ===
+
+impl Books {
+    fn write(&mut self, rows: &[TraceRow]) -> std::io::Result<()> {
+        if let Some(out) = &mut self.trace {
+            rows.iter().try_for_each(|row| out.write(row))?;
+        }
+        match (&mut self.log, &mut self.fold) {
+            // The lines of the rows before these.
+            (Some(out), Some(fold)) => out.write_all(fold.take_log().as_bytes()),
+            _ => Ok(()),
+        }
+    }
+
+    fn fold(&mut self, rows: &[TraceRow]) {
+        if let Some(fold) = &mut self.fold {
+            rows.iter().for_each(|row| fold.add(row));
+        }
+    }
+}
+
+/// The trace alone.
+impl From<Option<TraceFile>> for Books {
+    fn from(trace: Option<TraceFile>) -> Self {
+        Self { trace, ..Self::default() }
+    }
 }
 
 // === impl RowSink ===
@@ -126,7 +176,7 @@ impl Drop for RowSink {
 
 impl Scribe {
     /// Waits until every row is counted and written; the sink must have been dropped.
-    pub(crate) fn finish(self) -> anyhow::Result<Tally> {
+    pub(crate) fn finish(self) -> anyhow::Result<Written> {
         self.0.join().map_err(|_| anyhow!("the scribe panicked"))?
     }
 }

@@ -1,13 +1,13 @@
 //! A run by itself, against any HTTP server: parse, say what will happen, send, judge, print.
 
-use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use galton_core::Nanos;
 use galton_core::scenario::TrafficModel;
-use galton_report::Verdict;
+use galton_report::slo::{self, SloVerdict};
+use galton_report::{Report, Verdict};
 use galton_runtime::book::Book;
 use galton_runtime::clock::unix_ns;
 use galton_runtime::{ScenarioClock, Shutdown, mono_ns, role, telemetry, terminal};
@@ -21,17 +21,19 @@ use crate::exchange::{Demands, Template};
 use crate::exposition;
 use crate::link::Dial;
 use crate::meters::Meters;
+use crate::output::{self, Output, STDOUT};
 use crate::progress::{End, Outlook, Progress, Title};
-use crate::scribe::{self, RowSink};
+use crate::results;
+use crate::scribe::{self, Books, RowSink};
 use crate::sender::{Job, Order, Ran, Sender};
 use crate::settings::{Settings, UsageError, settings};
-use crate::summary::Summary;
-use crate::verdict::{Evidence, judge, pace};
 
 /// Wrong usage or configuration.
 pub(crate) const USAGE: u8 = 2;
 /// `--strict`, and the measurement is not valid.
 const NOT_VALID: u8 = 98;
+/// An objective of `--slo` was not kept.
+const NOT_KEPT: u8 = 99;
 /// Stopped by Ctrl-C or SIGTERM; the results are written.
 const INTERRUPTED: u8 = 130;
 /// From now to the first intended send: time to get to the first wait.
@@ -39,7 +41,8 @@ const LEAD_NS: u64 = 2_000_000;
 
 /// Runs and prints.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let (settings, destination) = match settings(args).and_then(|s| Ok((s, Destination::parse(&args.url)?))) {
+    let parsed = output::check(&args.output).and_then(|()| Ok((settings(args)?, Destination::parse(&args.url)?)));
+    let (settings, destination) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => return Ok(usage(&error)),
     };
@@ -54,11 +57,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     role::raise_descriptor_limit();
     let dial = Dial::new(destination.resolve()?, args.request.connect_timeout)
         .with(settings.protocol, settings.max_requests_per_conn);
+    let output = Output::create(&args.output)?;
     let meters = meters(args)?;
     say(args, &settings.words);
-    let summary = measure(args, settings, dial, template, meters)?;
-    print(args, &summary)?;
-    Ok(exit_code(args, &summary))
+    let (report, interrupted) = measure(args, &settings, &output, dial, template, &meters)?;
+    output.write(&report)?;
+    Ok(exit_code(args, &report, interrupted))
 }
 
 /// Prints a usage error as clap prints its own.
@@ -80,19 +84,32 @@ fn meters(args: &Args) -> anyhow::Result<Meters> {
     Ok(meters)
 }
 
-fn measure(args: &Args, settings: Settings, dial: Dial, template: Template, meters: Meters) -> anyhow::Result<Summary> {
-    let trace = args.output.log_requests.as_deref().map(scribe::create_trace).transpose()?;
+/// Sends, and makes the report of it. Also: whether somebody stopped the run.
+fn measure(
+    args: &Args,
+    settings: &Settings,
+    output: &Output,
+    dial: Dial,
+    template: Template,
+    meters: &Meters,
+) -> anyhow::Result<(Report, bool)> {
     let shutdown = Shutdown::listen(false)?;
     let (started_unix_ns, since_ns) = (unix_ns(), mono_ns());
-    let outlook = outlook(args, &settings);
+    let log = output.log(started_unix_ns + LEAD_NS)?;
+    let fold = results::fold(settings, args.measure.warmup.unwrap_or_default(), log.is_some());
+    let trace = output.trace.as_deref().map(scribe::create_trace).transpose()?;
+    let books = Books { trace, fold: Some(fold), log };
+    let outlook = outlook(args, settings);
     let mut progress = Progress::new(view_style(args), outlook, since_ns, meters.clone(), shutdown.clone())?;
-    let (rows, scribe) = scribe::start_every(progress.every(), trace, move |tally| progress.tick(tally))?;
-    let ran = role::run_local(send(&settings, dial, template, meters.clone(), rows, shutdown));
+    let (rows, scribe) = scribe::start_every(progress.every(), books, move |tally| progress.tick(tally))?;
+    let ran = role::run_local(send(settings, dial, template, meters.clone(), rows, shutdown));
     // First of all, for it has the terminal.
-    let tally = scribe.finish();
-    let (ran, tally) = (ran?, tally?);
-    let validity = judge(Evidence::of(&settings, &tally, &ran, &meters));
-    Ok(Summary { settings, command: std::env::args().collect(), started_unix_ns, tally, ran, validity })
+    let written = scribe.finish();
+    let (ran, written) = (ran?, written?);
+    let meta = results::meta(output.id(), started_unix_ns + LEAD_NS);
+    let mut report = results::report(settings, written, &ran, meters, meta)?;
+    report.slo = slo::evaluate(&args.measure.slo, &report);
+    Ok((report, ran.interrupted))
 }
 
 async fn send(
@@ -136,7 +153,7 @@ fn end(settings: &Settings) -> End {
 
 fn outlook(args: &Args, settings: &Settings) -> Outlook {
     let title = Title { url: args.url.clone(), words: settings.words.clone() };
-    Outlook { title, end: end(settings), pace: pace(settings) }
+    Outlook { title, end: end(settings), pace: results::pace(settings) }
 }
 
 fn view_style(args: &Args) -> ViewStyle {
@@ -147,32 +164,19 @@ fn view_style(args: &Args) -> ViewStyle {
 fn say(args: &Args, words: &str) {
     match args.output.json.as_deref() {
         _ if args.output.quiet => {}
-        Some(path) if path == Path::new("-") => terminal::note(words),
+        Some(path) if path == Path::new(STDOUT) => terminal::note(words),
         _ => terminal::say(words),
     }
 }
 
-fn print(args: &Args, summary: &Summary) -> anyhow::Result<()> {
-    let json = || format!("{:#}\n", summary.json());
-    match args.output.json.as_deref() {
-        Some(path) if path == Path::new("-") => {
-            terminal::print(json());
-            return Ok(());
-        }
-        Some(path) => fs::write(path, json()).with_context(|| format!("cannot write {}", path.display()))?,
-        None => {}
-    }
-    if !args.output.quiet {
-        terminal::print(summary);
-    }
-    Ok(())
-}
-
-fn exit_code(args: &Args, summary: &Summary) -> ExitCode {
-    if summary.ran.interrupted {
+/// The worst that there is to tell.
+fn exit_code(args: &Args, report: &Report, interrupted: bool) -> ExitCode {
+    if interrupted {
         ExitCode::from(INTERRUPTED)
-    } else if args.output.strict && summary.validity.verdict == Verdict::Invalid {
+    } else if args.output.strict && report.validity.verdict == Verdict::Invalid {
         ExitCode::from(NOT_VALID)
+    } else if slo::worst(&report.slo) != SloVerdict::Kept {
+        ExitCode::from(NOT_KEPT)
     } else {
         ExitCode::SUCCESS
     }

@@ -204,7 +204,7 @@ fn read_a_large_body(mib: usize) {
     });
     let ran = run(&mut loadgen(), &[&server.url(), "-c", "2", "-n", "2", "-t", "50s"]);
     ran.assert_all("ok", 2);
-    assert_eq!(ran.result["body_bytes"], 2 * mib * MIB);
+    assert_eq!(ran.result["client"]["body_bytes"], 2 * mib * MIB);
     assert!((1..MOST_KB).contains(&ran.peak_kb), "{} kB for {mib} MiB", ran.peak_kb);
 }
 
@@ -261,7 +261,7 @@ fn the_users_are_all_back_when_the_server_is() {
     });
     assert_eq!(ran.code, Some(0), "{}", ran.words);
     ran.assert_balanced();
-    assert_eq!(ran.result["generator"]["users"]["horizon"], USERS, "{:#}", ran.result["generator"]);
+    assert_eq!(ran.result["run"]["users"]["horizon"], USERS, "{:#}", ran.result["run"]);
     assert!(ran.count("failed/connect") > 0 && ran.count("ok") >= 400, "{:#}", ran.result["counts"]);
 }
 

@@ -27,6 +27,13 @@ const STALL: Nanos = Nanos::from_millis(10);
 /// What Little's law may miss by.
 const LITTLE: f64 = 0.005;
 
+/// What its books must say.
+pub(crate) const EQUATIONS: [&str; 3] = [
+    "planned = offered + unsent",
+    "offered = sent + shed",
+    "offered = ok + rejected + timed out + failed + shed + unfinished",
+];
+
 /// The figures that a load generator is judged by. Durations are scenario time where nothing else is said.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SelfEvidence {
@@ -182,8 +189,8 @@ impl Books {
     /// shed.
     pub fn equations(&self) -> [ConservationRow; 2] {
         [
-            ConservationRow::equal("planned = offered + unsent", self.planned, self.offered + self.unsent),
-            ConservationRow::equal("offered = sent + shed", self.offered, self.sent + self.shed),
+            ConservationRow::equal(EQUATIONS[0], self.planned, self.offered + self.unsent),
+            ConservationRow::equal(EQUATIONS[1], self.offered, self.sent + self.shed),
         ]
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Durations are integer nanoseconds of scenario time, rates per second, fractions 0 to 1. What is not known is null.
 
+mod client;
+
 use std::collections::BTreeMap;
 
 use galton_core::record::FleetWhat;
@@ -12,8 +14,11 @@ use serde_json::Value;
 
 use crate::input::{Kind, RunMeta};
 use crate::plot_data::PlotData;
+use crate::slo::Kept;
 use crate::stats::{GaugeSummary, Summary, plain_option};
 use crate::validity::Validity;
+
+pub use self::client::{Client, Connections, Excluded, GeneratorFigures, Span};
 
 /// Everything there is to say about one run.
 #[derive(Clone, Debug, Serialize)]
@@ -28,6 +33,12 @@ pub struct Report {
     pub scenario: Value,
     /// Whether to believe the rest.
     pub validity: Validity,
+    /// What was promised, and whether it was kept.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub slo: Vec<Kept>,
+    /// What only a load generator by itself knows; none: the run had proxies and targets, which know more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<Client>,
     /// Requests of the measured window.
     pub counts: Counts,
     /// What the processes counted against each other, over the whole run.
@@ -43,12 +54,15 @@ pub struct Report {
     /// Latencies by name.
     pub latency: Latency,
     /// Gauges under both samplings.
+    #[serde(skip_serializing_if = "Gauges::never_existed")]
     pub gauges: Gauges,
     /// At every refusal by a target: how many other targets had a free slot. None: recording off.
     pub free_targets_at_reject: Option<BTreeMap<u32, u64>>,
     /// What the scaler did.
+    #[serde(skip_serializing_if = "Scaling::never_existed")]
     pub scaling: Scaling,
     /// Every target there was.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<TargetReport>,
     /// The run over time.
     pub series: Series,
@@ -157,7 +171,7 @@ pub struct BothSamplings {
 }
 
 /// Gauges over the measured window.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Gauges {
     /// Why figures are missing, if they are.
     pub note: Option<&'static str>,
@@ -318,6 +332,24 @@ impl ConservationRow {
     /// Two sides that must be equal.
     pub(crate) fn equal(what: &'static str, left: u64, right: u64) -> Self {
         Self { what, left, right, never: None, ok: left == right }
+    }
+}
+
+// === impl Gauges ===
+
+impl Gauges {
+    /// There was nothing to gauge: a client sees no targets.
+    fn never_existed(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+// === impl Scaling ===
+
+impl Scaling {
+    /// There was no fleet.
+    fn never_existed(&self) -> bool {
+        self.events.is_empty()
     }
 }
 

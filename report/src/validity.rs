@@ -3,7 +3,7 @@
 use std::fmt;
 
 use galton_core::Nanos;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::units;
 
@@ -29,7 +29,7 @@ pub enum Verdict {
 }
 
 /// How much a reason weighs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// Worth knowing; the verdict stays.

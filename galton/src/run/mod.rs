@@ -16,8 +16,7 @@ use crate::scenario_args::ScenarioArgs;
 pub(crate) use conduct::Ending;
 pub(crate) use execute::{Executed, RunOptions, execute};
 
-/// Columns of the summary: what a terminal has that nobody made wider.
-pub(crate) const SUMMARY_WIDTH: usize = 80;
+pub(crate) use galton_results::SUMMARY_WIDTH;
 /// Not valid, under `--strict`.
 pub(crate) const NOT_VALID: u8 = 98;
 /// Interrupted; the results are still written.

@@ -14,12 +14,13 @@ use galton_core::profile::Profile;
 use galton_loadgen::ProgressStyle;
 use galton_report::sweep::{DEFAULT_FIGURES, Point, SCHEMA_VERSION, Sweep};
 use galton_report::{Figures, Replications};
+use galton_results::new_dir;
 use galton_runtime::{Shutdown, role, telemetry, terminal};
 
 use crate::live::Live;
 use crate::run::INTERRUPTED;
 use crate::scenario_args::ScenarioArgs;
-use crate::{Usage, machine, profile_file, run_dir};
+use crate::{Usage, machine, profile_file};
 use cases::Case;
 use runs::{Lived, Simulation};
 use vary::{Reference, Vary};
@@ -77,7 +78,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let scenario = args.scenario.load(None)?;
     let started = machine::wall_clock();
     let name = format!("sweep-{}-{}", scenario.name, machine::file_name(started));
-    let (dir, _) = run_dir::new_dir(&args.output_dir, &name)?;
+    let (dir, _) = new_dir::below(&args.output_dir, &name)?;
     announce(args, &cases, profile.as_ref());
     let simulation = Simulation {
         replications: args.replications.get(),

@@ -13,12 +13,13 @@ use galton_core::plan::Plan;
 use galton_loadgen::ProgressStyle;
 use galton_report::RunMeta;
 use galton_report::validate::{LiveRun, Observed, ScenarioResult, Validation, judge, pairs_assertable};
+use galton_results::new_dir;
 use galton_runtime::scenario_file::{self, ScenarioFileError};
 use galton_runtime::{Shutdown, role, telemetry, terminal};
 
 use crate::live::{Live, MOST_TRIES, Tried};
 use crate::scenario_args::key_value;
-use crate::{machine, run, run_dir};
+use crate::{machine, run};
 use profile::NamedProfile;
 
 /// The simulation does not tell the truth.
@@ -128,7 +129,7 @@ fn named_twice(pairs: &[Pair]) -> Option<&str> {
 
 fn validate(args: &Args, pairs: &[Pair], profile: Option<&NamedProfile>) -> anyhow::Result<ExitCode> {
     let time = machine::file_name(machine::wall_clock());
-    let (dir, _) = run_dir::new_dir(&args.output_dir, &format!("validate-{time}"))?;
+    let (dir, _) = new_dir::below(&args.output_dir, &format!("validate-{time}"))?;
     if let Some(profile) = profile {
         terminal::say(format_args!("machine profile {}", profile.description));
     }

@@ -3,6 +3,7 @@
 //! Called on the scribe's thread. [`track`] makes figures of the tally, [`draw`] draws them, [`screen`] has the terminal.
 
 mod draw;
+mod figures;
 mod plots;
 mod screen;
 mod track;

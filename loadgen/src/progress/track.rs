@@ -6,15 +6,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use galton_core::Outcome;
-use galton_report::{Generator, Pace, Severity, needed};
+use galton_core::{Nanos, Outcome};
+use galton_report::{Generator, Pace, SelfEvidence, Severity, Validity, judge_generator, needed, send_lag_limit};
 use hdrhistogram::Histogram;
 
 use super::End;
+use super::figures::{Figure, figure};
 use super::view::{Bar, COLUMNS, Phase, Rate, Row, Second, Title, View};
-use crate::figures::{Figure, figure};
 use crate::tally::Tally;
-use crate::verdict::{Evidence, judge};
 
 /// "Lately" in the table: so many seconds.
 const RECENT: usize = 5;
@@ -44,8 +43,6 @@ pub(crate) struct Track {
     end: End,
     pace: Pace,
     since_ns: u64,
-    /// What the sender has noticed about itself, of which it says nothing before the end.
-    unsaid: Generator,
     /// One a second, the latest at the end.
     marks: VecDeque<Mark>,
     seconds: VecDeque<Second>,
@@ -70,8 +67,7 @@ impl Track {
     pub(crate) fn new(title: Title, end: End, pace: Pace, since_ns: u64, cpu_ns: u64) -> Self {
         let nothing = Sample { now_ns: since_ns, sent: 0, in_flight: 0, cpu_ns, peak_thread_cpu: 0.0, stopping: false };
         let marks = VecDeque::from([Mark::new(&Tally::new(), &nothing)]);
-        let unsaid = Generator::default();
-        Self { title: Arc::new(title), end, pace, since_ns, unsaid, marks, seconds: VecDeque::new() }
+        Self { title: Arc::new(title), end, pace, since_ns, marks, seconds: VecDeque::new() }
     }
 
     /// The run now.
@@ -86,7 +82,7 @@ impl Track {
     fn look(&self, tally: &Tally, now: &Sample) -> View {
         let elapsed = Duration::from_nanos(now.now_ns.saturating_sub(self.since_ns));
         let share = self.end.share(tally.offered(), elapsed);
-        let validity = judge(self.evidence(tally, now));
+        let validity = Validity::of(judge_generator(&self.evidence(tally, now)).into_iter().collect());
         let mut reasons: Vec<_> = validity.reasons.iter().filter(|r| r.severity != Severity::Note).collect();
         reasons.sort_by_key(|reason| std::cmp::Reverse(reason.severity));
         View {
@@ -122,16 +118,20 @@ impl Track {
     }
 
     /// As at the end, except for what the sender says only then.
-    fn evidence<'a>(&'a self, tally: &'a Tally, now: &Sample) -> Evidence<'a> {
-        Evidence {
-            tally,
-            generator: &self.unsaid,
-            // Those in flight have no record yet.
-            sent: tally.offered() - tally.of(Outcome::Shed),
-            peak_thread_cpu: now.peak_thread_cpu,
+    fn evidence(&self, tally: &Tally, now: &Sample) -> SelfEvidence {
+        let quantile = |sample: &Histogram<u64>, q| (!sample.is_empty()).then(|| Nanos(sample.value_at_quantile(q)));
+        let median_response = quantile(&tally.response, 0.5);
+        SelfEvidence {
             pace: self.pace,
+            time_scale: 1.0,
+            send_lag_p99: quantile(&tally.send_lag, 0.99),
+            median_response,
             // What is still to be sent is not missing.
-            interrupted: true,
+            due: tally.offered() - tally.of(Outcome::Shed),
+            in_time: tally.send_lag.count_between(0, send_lag_limit(median_response, 1.0).0),
+            peak_thread_cpu: now.peak_thread_cpu,
+            service_sum: None,
+            generator: Generator::default(),
         }
     }
 
@@ -219,7 +219,15 @@ fn outcomes(tally: &Tally) -> Vec<(String, u64)> {
         tally.outcomes.iter().map(|(outcome, n)| (*outcome, *n)).filter(|(o, _)| *o != Outcome::Ok).collect();
     others.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
     let ok = [(Outcome::Ok, tally.of(Outcome::Ok))];
-    ok.into_iter().chain(others).map(|(outcome, n)| (crate::summary::words(outcome), n)).collect()
+    ok.into_iter().chain(others).map(|(outcome, n)| (words(outcome), n)).collect()
+}
+
+fn words(outcome: Outcome) -> String {
+    let class = outcome.class().replace('_', " ");
+    match outcome.reason() {
+        "" => class,
+        reason => format!("{class} ({})", reason.replace('_', " ")),
+    }
 }
 
 fn left(elapsed: Duration, share: f64) -> Option<Duration> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use galton_report::Verdict;
 
-use crate::figures::Figure;
+use crate::progress::figures::Figure;
 
 /// The percentiles of every row of latencies.
 pub(crate) const COLUMNS: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1.0)];

@@ -75,7 +75,7 @@ fn run_job(job: Job, pacing: Box<dyn Pacing>, orders: watch::Receiver<Order>) ->
         Ok(Sender::new(job, pacing, alarm, counted, rows, orders).run().await)
     })
     .unwrap();
-    let tally = scribe.finish().unwrap();
+    let tally = scribe.finish().unwrap().tally;
     let trace = std::fs::File::open(&path).unwrap();
     let mut rows = galton_report::trace::read(std::io::BufReader::new(trace)).unwrap();
     rows.sort_by_key(|row| row.seq);

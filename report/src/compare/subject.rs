@@ -193,6 +193,14 @@ impl Recorded {
         }
     }
 
+    /// Of a load generator's own run, which says itself what it measured. `timeout`: where response times are cut; none: at
+    /// their ends.
+    pub fn of_client(trace: &[TraceRow], window: Window, timeout: Option<Nanos>) -> Self {
+        let mut requests: Vec<Request> = trace.iter().map(Request::from).collect();
+        requests.sort_by_key(|request| (request.at, request.id));
+        Self { requests, window: Some(window), timeout, fleet: None, missing: Vec::new() }
+    }
+
     /// Whether a request counts: by its intended send, however late it ended.
     pub(crate) fn measures(&self, request: &Request) -> bool {
         request.offered() && self.window.is_none_or(|window| request.at.is_none_or(|at| at >= window.start))

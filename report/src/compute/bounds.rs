@@ -50,10 +50,16 @@ impl Bounds {
     }
 
     fn new(window: Window, end: Nanos, requests: f64, longest: Option<Nanos>) -> Self {
-        let span = end.0.max(1);
-        let bucket = round_up(span / MOST_BUCKETS).max(round_up(span / FEWEST_BUCKETS).min(USUAL_BUCKET));
-        let wanted = (2.0 * needed(0.99) as f64 * span as f64 / requests.max(f64::MIN_POSITIVE)) as u64;
-        let percentiles = round_up(wanted.min(span / FEWEST_WINDOWS)).max(bucket);
-        Self { window, bucket: Nanos(bucket), percentiles: Nanos(percentiles), longest }
+        let (bucket, percentiles) = lengths(end, requests);
+        Self { window, bucket, percentiles, longest }
     }
+}
+
+/// Buckets and percentile windows that suit a run that takes until `end`.
+pub(crate) fn lengths(end: Nanos, requests: f64) -> (Nanos, Nanos) {
+    let span = end.0.max(1);
+    let bucket = round_up(span / MOST_BUCKETS).max(round_up(span / FEWEST_BUCKETS).min(USUAL_BUCKET));
+    let wanted = (2.0 * needed(0.99) as f64 * span as f64 / requests.max(f64::MIN_POSITIVE)) as u64;
+    let percentiles = round_up(wanted.min(span / FEWEST_WINDOWS)).max(bucket);
+    (Nanos(bucket), Nanos(percentiles))
 }

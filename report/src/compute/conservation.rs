@@ -2,7 +2,7 @@
 
 use galton_core::record::{FleetEvent, FleetWhat};
 
-use crate::generator::Books;
+use crate::generator::{Books, EQUATIONS};
 use crate::input::RunFacts;
 use crate::model::{Conservation, ConservationRow, Counts};
 
@@ -32,8 +32,7 @@ fn generator_rows(facts: &RunFacts, all: &Counts) -> Vec<ConservationRow> {
         + all.failed.values().sum::<u64>()
         + all.shed
         + all.unfinished;
-    let by_outcome = "offered = ok + rejected + timed out + failed + shed + unfinished";
-    let by_outcome = ConservationRow::equal(by_outcome, all.offered, outcomes);
+    let by_outcome = ConservationRow::equal(EQUATIONS[2], all.offered, outcomes);
     books.equations().into_iter().chain([by_outcome]).collect()
 }
 

@@ -9,7 +9,7 @@ use super::window::Window;
 use crate::model::{Counts, Rates};
 
 /// The classes of outcomes, in the order of reports.
-const CLASSES: [&str; 6] = ["ok", "rejected", "timed_out", "failed", "shed", "unfinished"];
+pub(crate) const CLASSES: [&str; 6] = ["ok", "rejected", "timed_out", "failed", "shed", "unfinished"];
 
 /// Something per class of outcome.
 pub(crate) type ByClass<T> = [T; CLASSES.len()];
@@ -94,7 +94,8 @@ impl Tally {
     }
 }
 
-fn none() -> Counts {
+/// No request, with every reason that there is.
+pub(crate) fn none() -> Counts {
     Counts {
         rejected: RejectReason::ALL.map(|r| (r.as_str(), 0)).into(),
         failed: FailReason::ALL.map(|r| (r.as_str(), 0)).into(),
@@ -102,8 +103,9 @@ fn none() -> Counts {
     }
 }
 
+/// Counts a request.
 #[inline]
-fn count(counts: &mut Counts, outcome: TraceOutcome) {
+pub(super) fn count(counts: &mut Counts, outcome: TraceOutcome) {
     counts.planned += 1;
     let cell = match outcome {
         TraceOutcome::Unsent => {

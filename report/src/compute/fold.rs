@@ -154,6 +154,8 @@ impl Fold {
             run: Run { meta: facts.meta.clone(), seed: self.scenario.simulation.seed, users: facts.generator.users },
             scenario: self.scenario.to_value(),
             validity,
+            slo: Vec::new(),
+            client: None,
             rates: self.tally.rates(window),
             conservation,
             retries: self.tally.retries(),

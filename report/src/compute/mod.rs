@@ -2,6 +2,7 @@
 
 mod bounds;
 mod by_target;
+mod client;
 mod conservation;
 mod counts;
 mod fold;
@@ -23,11 +24,19 @@ use crate::input::{RunData, RunFacts};
 use crate::model::Report;
 
 use self::bounds::Bounds;
+pub(crate) use self::bounds::lengths;
+pub(crate) use self::client::COLUMNS as CLIENT_COLUMNS;
+#[cfg(test)]
+pub(crate) use self::client::tests as client_tests;
+pub use self::client::{ClientFacts, ClientFold, Plan as ClientPlan, WarmUp};
+pub(crate) use self::counts::CLASSES;
 pub use self::fold::Fold;
 use self::gauges::{EventKind, Load, in_order};
+pub(crate) use self::plots::bins_of_counts;
+pub(crate) use self::series::WINDOW_COLUMNS;
 
 /// Version of the schema of `result.json`.
-const SCHEMA_VERSION: u32 = 1;
+pub(crate) const SCHEMA_VERSION: u32 = 1;
 
 impl Report {
     /// Computes everything; a few seconds per million requests on one core, in a release build.

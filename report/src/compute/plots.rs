@@ -84,17 +84,31 @@ fn thinned<T>(all: Vec<T>) -> Vec<T> {
 }
 
 /// Equal bins that cover all but the last thousandth.
-fn bins(samples: &Samples) -> Bins {
-    let Some(reach) = samples.quantile_of(0.999) else { return Bins::default() };
+pub(super) fn bins(samples: &Samples) -> Bins {
+    let reach = samples.quantile_of(0.999);
+    reach.map_or_else(Bins::default, |reach| binned(reach, samples.counts().into_iter()))
+}
+
+/// As [`bins`], of values with how often they are there, `n` in all.
+pub(crate) fn bins_of_counts(counts: &[(u64, u64)], n: u64) -> Bins {
+    let mut seen = 0;
+    let reach = counts.iter().find(|(_, own)| {
+        seen += own;
+        seen * 1_000 >= n * 999
+    });
+    reach.map_or_else(Bins::default, |(reach, _)| binned(*reach, counts.iter().copied()))
+}
+
+fn binned(reach: u64, counts: impl Iterator<Item = (u64, u64)>) -> Bins {
     let width = round_up(reach / BINS);
     let mut bins = Bins { width: Nanos(width), counts: vec![0; (reach / width + 1) as usize], beyond: 0 };
-    for (value, n) in samples.counts() {
+    for (value, n) in counts {
         *bins.counts.get_mut((value / width) as usize).unwrap_or(&mut bins.beyond) += n;
     }
     bins
 }
 
-fn histogram(samples: &Samples) -> Vec<(u64, u64)> {
+pub(super) fn histogram(samples: &Samples) -> Vec<(u64, u64)> {
     let histogram = samples.histogram();
     let recorded = histogram.iter_recorded();
     recorded.map(|v| (v.value_iterated_to(), v.count_since_last_iteration())).collect()

@@ -29,7 +29,7 @@ const COLUMNS: &[&str] = &[
     "fleet",
 ];
 
-const WINDOW_COLUMNS: &[&str] =
+pub(crate) const WINDOW_COLUMNS: &[&str] =
     &["t_ns", "n", "response_p50", "response_p80", "response_p90", "response_p99", "overhead_p50", "overhead_p99"];
 
 /// Counts per bucket.
@@ -68,7 +68,7 @@ struct PercentileWindows {
 
 /// Every so many-eth request: half of them are dropped whenever there are too many.
 #[derive(Clone, Debug)]
-struct Points {
+pub(super) struct Points {
     kept: Vec<(Nanos, Nanos, Option<Nanos>)>,
     every: usize,
     of: usize,
@@ -84,7 +84,7 @@ impl OverTime {
             tallies: Vec::new(),
             last: Nanos::ZERO,
             percentiles: PercentileWindows { length, longest, rows: Vec::new(), open: VecDeque::new() },
-            points: Points { kept: Vec::new(), every: 1, of: 0 },
+            points: Points::new(),
         }
     }
 
@@ -158,9 +158,7 @@ impl OverTime {
 
     /// Single requests, by intended send.
     pub(super) fn scatter(&mut self) -> Scatter {
-        let points = &mut self.points;
-        points.kept.sort_by_key(|(at, ..)| *at);
-        Scatter { points: std::mem::take(&mut points.kept), of: points.of }
+        self.points.scatter()
     }
 }
 
@@ -217,8 +215,18 @@ impl PercentileWindows {
 // === impl Points ===
 
 impl Points {
+    pub(super) fn new() -> Self {
+        Self { kept: Vec::new(), every: 1, of: 0 }
+    }
+
+    /// Those kept, by intended send.
+    pub(super) fn scatter(&mut self) -> Scatter {
+        self.kept.sort_by_key(|(at, ..)| *at);
+        Scatter { points: std::mem::take(&mut self.kept), of: self.of }
+    }
+
     #[inline]
-    fn add(&mut self, point: (Nanos, Nanos, Option<Nanos>)) {
+    pub(super) fn add(&mut self, point: (Nanos, Nanos, Option<Nanos>)) {
         self.of += 1;
         if !self.of.is_multiple_of(self.every) {
             return;
@@ -234,7 +242,7 @@ impl Points {
 
 /// Response time where it belongs to the headline: `ok`, and `timed_out` at the deadline.
 #[inline]
-fn response_of(row: &TraceRow, timeout: Nanos) -> Option<Nanos> {
+pub(super) fn response_of(row: &TraceRow, timeout: Nanos) -> Option<Nanos> {
     match row.outcome {
         TraceOutcome::Offered(Outcome::Ok) => row.response(),
         TraceOutcome::Offered(Outcome::TimedOut) => Some(timeout),

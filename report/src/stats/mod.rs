@@ -4,7 +4,9 @@
 mod batches;
 mod binomial;
 mod effective;
+mod groups;
 mod long;
+mod mser;
 mod sample;
 mod student;
 mod twin;
@@ -13,6 +15,8 @@ mod weighted;
 pub use sample::{Quantile, Summary, needed};
 pub use weighted::{GaugeQuantile, GaugeSummary};
 
+pub(crate) use groups::Groups;
+pub(crate) use mser::BatchMeans;
 pub(crate) use sample::{Samples, exact_quantile};
 pub(crate) use student::student;
 pub(crate) use twin::Twin;

@@ -257,7 +257,7 @@ pub(crate) fn exact_quantile(sorted: &[u64], q: f64) -> Option<u64> {
 }
 
 /// ⌈q·n⌉, from 1. Exact in millionths: 0.9999 · 10 000 in floating point is above 9 999.
-fn rank(n: u64, q: f64) -> u64 {
+pub(super) fn rank(n: u64, q: f64) -> u64 {
     let millionths = (q * 1e6).round() as u128;
     ((millionths * u128::from(n)).div_ceil(1_000_000) as u64).max(1)
 }

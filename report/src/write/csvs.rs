@@ -8,6 +8,9 @@ use crate::stats::{GaugeSummary, Summary, quantile_name};
 /// Names and contents.
 pub(super) fn write(report: &Report) -> Vec<(&'static str, String)> {
     let latency = &report.series.latency;
+    if report.client.is_some() {
+        return of_client(report);
+    }
     vec![
         ("series.csv", rows(report.series.columns, &report.series.rows)),
         ("latency_series.csv", rows(latency.columns, &latency.rows)),
@@ -17,6 +20,21 @@ pub(super) fn write(report: &Report) -> Vec<(&'static str, String)> {
         ("targets.csv", targets(report)),
         ("histograms.csv", histograms(report)),
     ]
+}
+
+/// Without what a client cannot see.
+fn of_client(report: &Report) -> Vec<(&'static str, String)> {
+    let latency = &report.series.latency;
+    let mut files = vec![
+        ("series.csv", rows(report.series.columns, &report.series.rows)),
+        ("latency_series.csv", rows(latency.columns, &latency.rows)),
+        ("percentiles.csv", percentiles(report)),
+        ("histograms.csv", histograms(report)),
+    ];
+    if !report.retries.is_empty() {
+        files.push(("retries.csv", retries(report)));
+    }
+    files
 }
 
 /// Appends a line. Writing to a string cannot fail.
@@ -41,6 +59,9 @@ fn percentiles(report: &Report) -> String {
     let mut text = "latency,n,n_eff,quantile,value_ns,lo_ns,hi_ns,needs_n\n".to_owned();
     let latency = &report.latency;
     let mut add = |name: &str, s: &Summary| {
+        if s.n == 0 && report.client.is_some() {
+            return;
+        }
         for q in &s.quantiles {
             let (value, lo, hi, needs) = (opt(q.value), opt(q.lo), opt(q.hi), opt(q.needs_n));
             line!(text, "{name},{},{},{},{value},{lo},{hi},{needs}", s.n, s.n_eff, quantile_name(q.q));

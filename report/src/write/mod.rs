@@ -1,5 +1,6 @@
 //! The writers. Markdown and HTML print the same tables; JSON holds everything; CSV the series; the terminal a summary.
 
+mod client;
 mod csvs;
 mod html;
 mod markdown;

@@ -19,6 +19,10 @@ const NARROWEST: usize = 40;
 pub(super) fn write(report: &Report, width: usize, color: bool) -> String {
     let paint = Paint { color };
     let width = width.max(NARROWEST);
+    if let Some(client) = &report.client {
+        let lines = super::client::terminal(report, client, width, &paint);
+        return lines.iter().map(|line| cut(line, width) + "\n").collect();
+    }
     let mut lines = verdict(report, width, &paint);
     lines.extend(wrap(&report.summary, width, MOST_SENTENCE));
     lines.push(String::new());
@@ -32,11 +36,7 @@ pub(super) fn write(report: &Report, width: usize, color: bool) -> String {
 
 fn verdict(report: &Report, width: usize, paint: &Paint) -> Vec<String> {
     let validity = &report.validity;
-    let code = match validity.verdict {
-        Verdict::Valid => "32",
-        Verdict::Suspect => "33",
-        Verdict::Invalid => "31",
-    };
+    let code = verdict_code(validity.verdict);
     let meta = &report.run.meta;
     let head = format!("{}  {}, seed {}", paint.with(code, &validity.verdict.to_string()), meta.id, report.run.seed);
     let mut lines = vec![head];
@@ -49,6 +49,15 @@ fn verdict(report: &Report, width: usize, paint: &Paint) -> Vec<String> {
         lines.push(format!("  and {more} more reasons in the report"));
     }
     lines
+}
+
+/// The colour of a verdict.
+pub(super) fn verdict_code(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Valid => "32",
+        Verdict::Suspect => "33",
+        Verdict::Invalid => "31",
+    }
 }
 
 fn counts(report: &Report) -> Vec<String> {
@@ -146,12 +155,12 @@ fn per_target(report: &Report) -> String {
 }
 
 /// Colours, or none.
-struct Paint {
+pub(super) struct Paint {
     color: bool,
 }
 
 impl Paint {
-    fn with(&self, code: &str, text: &str) -> String {
+    pub(super) fn with(&self, code: &str, text: &str) -> String {
         if self.color { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 }

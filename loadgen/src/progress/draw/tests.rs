@@ -6,7 +6,7 @@ use ratatui::backend::TestBackend;
 use ratatui::style::Color;
 
 use super::*;
-use crate::figures::Figure;
+use crate::progress::figures::Figure;
 use crate::progress::view::{Bar, Second, Title};
 
 const INK: Ink = Ink { colour: true, paused: false };

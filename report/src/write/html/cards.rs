@@ -26,11 +26,16 @@ pub(super) fn write(report: &Report) -> String {
         ("Targets", fleet, format!("on average, {} at most", report.scaling.peak)),
         ("Slots in use", slots, "time-weighted".to_owned()),
     ];
+    let cards = match &report.client {
+        None => &cards[..],
+        // A client sees no retries and no targets.
+        Some(_) => &cards[..5],
+    };
     let card = |(name, value, aside): (&str, String, String)| {
         let (value, aside) = (escape(&value), escape(&aside));
         format!("<div class=\"card\"><span>{name}</span><b>{value}</b><small>{aside}</small></div>\n")
     };
-    format!("<div class=\"cards\">\n{}</div>\n", cards.map(card).concat())
+    format!("<div class=\"cards\">\n{}</div>\n", cards.iter().cloned().map(card).collect::<String>())
 }
 
 fn quantile(s: &Summary, q: f64) -> String {

@@ -61,9 +61,13 @@ fn section_html(section: &Section, plots: &[plots::Plot]) -> String {
 
 /// The whole scenario, folded away.
 fn scenario(report: &Report) -> String {
+    let what = match &report.client {
+        Some(_) => "What was asked for, defaults filled in",
+        None => "The whole scenario, defaults filled in",
+    };
     let text = format!("{:#}", report.scenario);
     format!(
-        "<section id=\"scenario\">\n<details><summary>The whole scenario, defaults filled in</summary>\n<pre>{}</pre>\n\
+        "<section id=\"scenario\">\n<details><summary>{what}</summary>\n<pre>{}</pre>\n\
          </details>\n</section>\n",
         escape(&text)
     )

@@ -58,8 +58,9 @@ fn over_time(id: &str, report: &Report, y: &str, x: Vec<Value>, series: Vec<Valu
 
 /// One column of rows, scaled.
 fn column(rows: &[Row], columns: &[&str], name: &str, scale: f64) -> Vec<Value> {
-    let index = columns.iter().position(|column| *column == name).unwrap_or_default();
-    rows.iter().map(|row| number(row.0[index].map(|v| v * scale))).collect()
+    let index = columns.iter().position(|column| *column == name);
+    let cell = |row: &Row| index.and_then(|index| row.0[index]);
+    rows.iter().map(|row| number(cell(row).map(|v| v * scale))).collect()
 }
 
 fn main_column(report: &Report, name: &str, scale: f64) -> Vec<Value> {
@@ -84,13 +85,17 @@ fn rates(report: &Report) -> Option<Plot> {
         ("rejected", "rejected", "c4"),
         ("timed out", "timed_out", "c6"),
         ("failed", "failed", "c7"),
+        ("shed", "shed", "c5"),
     ];
     let lines = lines.map(|(label, name, color)| (label, color, main_column(report, name, per_sec)));
     let lines = lines.into_iter().filter(|(_, _, values)| has_values(values));
     let lines: Vec<Value> = lines.map(|(label, color, values)| series(label, color, "step", values)).collect();
+    let what_to_read = match &report.client {
+        None => " Retries and refusals that rise before rejects do show a fleet that runs out of room.",
+        Some(_) => " Ok responses that fall behind what is offered show a server at its limit.",
+    };
     let caption = format!(
-        "Per second, in buckets of {}. Requests and retries at their intended send, outcomes at their end. Retries and \
-         refusals that rise before rejects do show a fleet that runs out of room.",
+        "Per second, in buckets of {}. Requests and retries at their intended send, outcomes at their end.{what_to_read}",
         time(report.series.bucket_ns)
     );
     let spec = over_time("rates", report, "per second", main_times(report), lines);
@@ -243,6 +248,9 @@ fn in_flight(report: &Report) -> Option<Plot> {
     if !has_values(&held) {
         return None;
     }
+    if report.client.is_some() {
+        return Some(in_flight_of_client(report, held));
+    }
     let lines = vec![series("in-flight", "c1", "step", held), series("free slots", "c2", "step", free)];
     let caption = format!(
         "Requests held by all targets and free slots of the ready ones; time-weighted means over {}. In-flight that \
@@ -258,6 +266,18 @@ fn in_flight(report: &Report) -> Option<Plot> {
         wide: true,
         spec,
     })
+}
+
+/// As the client sees it: sent and not ended.
+fn in_flight_of_client(report: &Report, held: Vec<Value>) -> Plot {
+    let caption = format!(
+        "Requests sent and not ended; time-weighted means over {}. In flight that keeps rising while the offered rate does \
+         not shows a server that falls behind.",
+        time(report.series.bucket_ns)
+    );
+    let spec =
+        over_time("in-flight", report, "requests", main_times(report), vec![series("in flight", "c1", "step", held)]);
+    Plot { id: "in-flight", section: "counts", title: "In flight over time", caption, wide: true, spec }
 }
 
 fn cpu(report: &Report) -> Option<Plot> {

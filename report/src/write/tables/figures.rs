@@ -14,13 +14,7 @@ pub(super) fn latency(report: &Report) -> Section {
          corrected for the correlation of neighbouring requests. n eff: independent requests that n are worth.",
         "latency",
     );
-    for (name, summary) in [
-        (Cell::with("Response time", "from intended send; ok, timed out"), &l.response),
-        (Cell::with("Service latency", "from actual send; ok, timed out"), &l.service),
-        (Cell::with("Hold time", "on the target; ok"), &l.hold),
-        (Cell::with("Overhead", "at the load balancer; ok"), &l.overhead),
-        (Cell::with("Send lag", "actual − intended send; all sent"), &l.send_lag),
-    ] {
+    for (name, summary) in crate::write::client::latency_rows(report) {
         by_name.rows.push(latency_row(name, summary));
     }
     let mut by_outcome = latency_table("Response time by outcome.", "outcome");
@@ -62,7 +56,7 @@ pub(super) fn quantile_cell(q: &Quantile) -> Cell {
 }
 
 /// `[101, 108 ms]`: the unit once, where both ends have the same.
-fn interval(lo: Option<u64>, hi: Option<u64>) -> String {
+pub(in crate::write) fn interval(lo: Option<u64>, hi: Option<u64>) -> String {
     let [lo, hi] = [lo, hi].map(|ns| ns.map_or("–".to_owned(), |ns| time(Nanos(ns))));
     match (lo.split_once(' '), hi.split_once(' ')) {
         (Some((low, unit)), Some((_, same))) if unit == same => format!("[{low}, {hi}]"),

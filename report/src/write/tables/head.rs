@@ -28,6 +28,7 @@ pub(super) fn run(report: &Report) -> Section {
     let meta = &report.run.meta;
     let mut table = Table::new("", &["", ""], &[]);
     let kind = match report.kind {
+        Kind::Live if report.client.is_some() => "a load generator's own, against one server",
         Kind::Live => "live, on real processes",
         Kind::Simulated => "simulated",
     };
@@ -39,18 +40,24 @@ pub(super) fn run(report: &Report) -> Section {
     table.row(["kind", kind]);
     table.row(["seed", &report.run.seed.to_string()]);
     table.row([Cell::from("command"), Cell::from(command_line(&meta.command))]);
-    table.row([Cell::from("duration"), Cell::from(ms("duration_ms").unwrap_or_default())]);
-    table.row([Cell::from("warm-up, left out of the statistics"), Cell::from(ms("warmup_ms").unwrap_or_default())]);
-    table.row(["time scale", &format!("{} scenario seconds per second", meta.time_scale)]);
+    if report.client.is_none() {
+        let (duration, warm_up) = (ms("duration_ms").unwrap_or_default(), ms("warmup_ms").unwrap_or_default());
+        table.row([Cell::from("duration"), Cell::from(duration)]);
+        table.row([Cell::from("warm-up, left out of the statistics"), Cell::from(warm_up)]);
+        table.row(["time scale", &format!("{} scenario seconds per second", meta.time_scale)]);
+    }
     table.row(["machine", &format!("{} CPUs, {}, {}", host.cpus, known(&host.cpu_model), known(&host.kernel))]);
     table.row(["version", &meta.version]);
-    table.row(["plan (SHA-256)", &known(&meta.plan_sha256)]);
+    if report.client.is_none() || !meta.plan_sha256.is_empty() {
+        table.row(["plan (SHA-256)", &known(&meta.plan_sha256)]);
+    }
     table.row(["started", &utc(meta.started_unix_ns)]);
     if let Some(users) = report.run.users {
         let ends = format!(
-            "{} spent the budget, {} reached the end, {} cancelled, {} unfinished",
+            "{} spent the budget, {} reached the end, {} completed their session, {} cancelled, {} unfinished",
             count(users.budget_exhausted),
             count(users.horizon),
+            count(users.completed),
             count(users.cancelled),
             count(users.unfinished)
         );

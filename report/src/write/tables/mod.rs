@@ -6,8 +6,9 @@ mod outcomes;
 mod scaling;
 mod targets;
 
-use crate::model::Report;
+use crate::model::{Client, Report};
 
+pub(super) use self::figures::interval;
 pub(crate) use self::head::command_line;
 
 /// Rows of a table on a page: what a person may still look through. `result.json` holds them all.
@@ -49,6 +50,9 @@ pub(crate) struct Cell {
 
 /// All sections, in order.
 pub(super) fn sections(report: &Report) -> Vec<Section> {
+    if let Some(client) = &report.client {
+        return of_client(report, client);
+    }
     vec![
         head::validity(report),
         head::run(report),
@@ -61,6 +65,23 @@ pub(super) fn sections(report: &Report) -> Vec<Section> {
         scaling::section(report),
         targets::section(report),
     ]
+}
+
+/// Without what a client cannot see.
+fn of_client(report: &Report, client: &Client) -> Vec<Section> {
+    let mut sections = vec![head::validity(report)];
+    sections.extend(super::client::slo(report));
+    sections.extend([
+        head::run(report),
+        super::client::load(report, client),
+        outcomes::counts(report),
+        outcomes::conservation(report),
+    ]);
+    if !report.retries.is_empty() {
+        sections.push(outcomes::retries(report));
+    }
+    sections.push(figures::latency(report));
+    sections
 }
 
 // === impl Table ===

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use anyhow::Context as _;
 use galton_report::compare::{self, Figures, Recorded, Records, Subject};
 use serde_json::Value;
 
+use super::client;
 use crate::Usage;
 use crate::run_files::{self, Meta, RunFiles};
 
@@ -34,6 +34,9 @@ fn run_dir(path: &Path) -> anyhow::Result<Subject> {
             "{name}: no run directory: there is no result.json (reporting.writers: json)"
         )));
     }
+    if let Some(subject) = client::open(path)? {
+        return Ok(subject);
+    }
     let files = RunFiles::open(path)?;
     if !files.has("trace.csv") {
         return result(&path.join("result.json"));
@@ -46,10 +49,9 @@ fn run_dir(path: &Path) -> anyhow::Result<Subject> {
 }
 
 /// The figures alone.
-fn result(path: &Path) -> anyhow::Result<Subject> {
+pub(super) fn result(path: &Path) -> anyhow::Result<Subject> {
     let name = path.display();
-    let value: Value =
-        serde_json::from_reader(run_files::open(path)?).with_context(|| format!("{name} is not valid JSON"))?;
+    let value = run_files::json(path)?;
     let fault = |why: String| Usage::error(format_args!("{name}: {why}"));
     let figures = Figures::of_result(&value).map_err(|error| fault(error.to_string()))?;
     let meta: Meta = serde_json::from_value(value.clone()).map_err(|error| fault(format!("not a result: {error}")))?;
@@ -57,13 +59,14 @@ fn result(path: &Path) -> anyhow::Result<Subject> {
     Ok(of_meta(path, &meta, plan, scenario, Records::Summary(Box::new(figures))))
 }
 
-fn of_meta(path: &Path, meta: &Meta, plan_sha256: String, scenario: Value, records: Records) -> Subject {
+pub(super) fn of_meta(path: &Path, meta: &Meta, plan_sha256: String, scenario: Value, records: Records) -> Subject {
     let codes = meta.validity.reasons.iter().map(|reason| reason.code.clone()).collect();
     Subject {
         name: path.display().to_string(),
         kind: Some(meta.kind),
         time_scale: meta.run.time_scale,
-        plan_sha256: Some(plan_sha256),
+        // A load generator by itself has none: whether the requests are the same, they say themselves.
+        plan_sha256: Some(plan_sha256).filter(|hash| !hash.is_empty()),
         scenario: Some(scenario),
         validity: Some((meta.validity.verdict.clone(), codes)),
         records,

@@ -18,55 +18,55 @@ const INTERRUPTED: &str = "INTERRUPTED";
 
 /// One finished run. What is large is read when it is asked for.
 #[derive(Clone, Debug)]
-pub(crate) struct RunFiles {
+pub struct RunFiles {
     path: PathBuf,
     /// What was run.
-    pub(crate) scenario: Scenario,
+    pub scenario: Scenario,
     /// What `result.json` says of the run itself.
-    pub(crate) meta: Meta,
+    pub meta: Meta,
 }
 
 /// The part of `result.json` that says which run it is and whether to believe it.
 #[derive(Clone, Debug, Deserialize)]
-pub(crate) struct Meta {
+pub struct Meta {
     /// Live or simulated.
-    pub(crate) kind: Kind,
+    pub kind: Kind,
     /// Which run.
-    pub(crate) run: MetaRun,
+    pub run: MetaRun,
     /// Whether to believe it.
-    pub(crate) validity: MetaValidity,
+    pub validity: MetaValidity,
 }
 
 /// The part of `run` that is needed.
 #[derive(Clone, Debug, Deserialize)]
-pub(crate) struct MetaRun {
+pub struct MetaRun {
     /// Scenario seconds per machine second.
-    pub(crate) time_scale: f64,
+    pub time_scale: f64,
     /// Hash of the plan.
-    pub(crate) plan_sha256: String,
+    pub plan_sha256: String,
 }
 
 /// The part of `validity` that is needed.
 #[derive(Clone, Debug, Deserialize)]
-pub(crate) struct MetaValidity {
+pub struct MetaValidity {
     /// `VALID`, `SUSPECT`, `INVALID`.
-    pub(crate) verdict: String,
+    pub verdict: String,
     /// Why.
-    pub(crate) reasons: Vec<MetaReason>,
+    pub reasons: Vec<MetaReason>,
 }
 
 /// The part of a reason that is needed.
 #[derive(Clone, Debug, Deserialize)]
-pub(crate) struct MetaReason {
+pub struct MetaReason {
     /// Its stable name.
-    pub(crate) code: String,
+    pub code: String,
 }
 
 // === impl RunFiles ===
 
 impl RunFiles {
     /// Reads what is small: `scenario.json` and the head of `result.json`.
-    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
         let file = path.join("result.json");
         let meta = serde_json::from_reader(open(&file)?)
             .with_context(|| format!("{} is not the result of a run", file.display()))?;
@@ -74,35 +74,34 @@ impl RunFiles {
     }
 
     /// `trace.csv`, by seq.
-    pub(crate) fn trace(&self) -> anyhow::Result<Vec<TraceRow>> {
+    pub fn trace(&self) -> anyhow::Result<Vec<TraceRow>> {
         let mut rows = self.records("trace.csv", trace::read)?;
         rows.sort_by_key(|row| row.seq);
         Ok(rows)
     }
 
     /// `fleet.csv`.
-    pub(crate) fn fleet(&self) -> anyhow::Result<Vec<FleetEvent>> {
+    pub fn fleet(&self) -> anyhow::Result<Vec<FleetEvent>> {
         self.records("fleet.csv", fleet::read)
     }
 
     /// `decisions.csv`.
-    #[expect(dead_code, reason = "a comparison has no use for them; validation has")]
-    pub(crate) fn decisions(&self) -> anyhow::Result<Vec<Decision>> {
+    pub fn decisions(&self) -> anyhow::Result<Vec<Decision>> {
         self.records("decisions.csv", decisions::read)
     }
 
     /// Whether a file of this name is there.
-    pub(crate) fn has(&self, name: &str) -> bool {
+    pub fn has(&self, name: &str) -> bool {
         self.path.join(name).is_file()
     }
 
     /// Whether somebody stopped the run.
-    pub(crate) fn interrupted(&self) -> bool {
+    pub fn interrupted(&self) -> bool {
         self.meta.validity.reasons.iter().any(|reason| reason.code == INTERRUPTED)
     }
 
     /// Hash of the plan: as the run said, or of its scenario.
-    pub(crate) fn plan_sha256(&self) -> String {
+    pub fn plan_sha256(&self) -> String {
         match self.meta.run.plan_sha256.as_str() {
             "" => Plan::new(&self.scenario).sha256(),
             said => said.to_owned(),
@@ -136,6 +135,11 @@ fn is_of_a_trace(scenario: &Scenario) -> bool {
 }
 
 /// Opens a file for reading.
-pub(crate) fn open(path: &Path) -> anyhow::Result<BufReader<File>> {
+pub fn open(path: &Path) -> anyhow::Result<BufReader<File>> {
     Ok(BufReader::new(File::open(path).with_context(|| format!("cannot open {}", path.display()))?))
+}
+
+/// Reads a file of JSON.
+pub fn json(path: &Path) -> anyhow::Result<serde_json::Value> {
+    serde_json::from_reader(open(path)?).with_context(|| format!("{} is not valid JSON", path.display()))
 }

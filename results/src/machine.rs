@@ -4,7 +4,7 @@ use galton_report::HostInfo;
 use jiff::Timestamp;
 
 /// The machine, for the report.
-pub(crate) fn host_info() -> HostInfo {
+pub fn host_info() -> HostInfo {
     let uname = rustix::system::uname();
     let kernel = format!("{} {}", uname.sysname().to_string_lossy(), uname.release().to_string_lossy());
     let cpus = std::thread::available_parallelism().map_or(0, |n| n.get() as u32);
@@ -12,7 +12,7 @@ pub(crate) fn host_info() -> HostInfo {
 }
 
 /// The machine in a line, for people and for a comparison.
-pub(crate) fn description() -> String {
+pub fn description() -> String {
     let HostInfo { cpus, kernel, cpu_model } = host_info();
     let model = if cpu_model.is_empty() { "unknown processor" } else { &cpu_model };
     format!("{model}, {cpus} {}, {kernel}", if cpus == 1 { "cpu" } else { "cpus" })
@@ -25,23 +25,23 @@ fn cpu_model() -> Option<String> {
 }
 
 /// Wall-clock time.
-pub(crate) fn wall_clock() -> Timestamp {
+pub fn wall_clock() -> Timestamp {
     Timestamp::now()
 }
 
 /// Nanoseconds since 1970.
-pub(crate) fn unix_ns(at: Timestamp) -> u64 {
+pub fn unix_ns(at: Timestamp) -> u64 {
     at.as_nanosecond().try_into().unwrap_or(0)
 }
 
 /// `2026-11-21T03:15:00Z`, of nanoseconds since 1970.
-pub(crate) fn time_of(unix_ns: u64) -> String {
+pub fn time_of(unix_ns: u64) -> String {
     let at = Timestamp::from_nanosecond(unix_ns.into()).unwrap_or(Timestamp::UNIX_EPOCH);
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// `20261121T031500Z`: sorts by time, and is a file name everywhere.
-pub(crate) fn file_name(at: Timestamp) -> String {
+pub fn file_name(at: Timestamp) -> String {
     at.strftime("%Y%m%dT%H%M%SZ").to_string()
 }
 

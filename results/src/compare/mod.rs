@@ -1,5 +1,6 @@
-//! `galton compare`: two runs against each other.
+//! `compare`: two runs against each other, for `galton` and `loadgen`.
 
+mod client;
 mod margins;
 mod subjects;
 
@@ -10,7 +11,7 @@ use anyhow::Context as _;
 use galton_report::compare::{self, Comparison, Options, PairingWish, Sameness};
 use galton_runtime::terminal;
 
-use crate::Usage;
+use crate::{Usage, colour};
 use margins::MarginArg;
 
 /// Something differs.
@@ -25,7 +26,7 @@ const EXIT_CODES: &str = "Exit codes: 0 nothing differs (what is undecided inclu
 /// What to compare, and how.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
-pub(crate) struct Args {
+pub struct Args {
     /// A run directory, a result.json, or a CSV with columns of a trace
     #[arg(value_name = "A")]
     a: PathBuf,
@@ -53,16 +54,16 @@ pub(crate) struct Args {
 }
 
 /// Compares.
-pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let (a, b) = (subjects::open(&args.a)?, subjects::open(&args.b)?);
     let comparison = compare::compare(a, b, &args.options()).map_err(Usage::error)?;
     match args.json.as_deref() {
         Some(file) if file == Path::new(STDOUT) => terminal::print(comparison.to_json()),
         Some(file) => {
             std::fs::write(file, comparison.to_json()).with_context(|| format!("cannot write {}", file.display()))?;
-            terminal::print(comparison.to_text(crate::colour()));
+            terminal::print(comparison.to_text(colour()));
         }
-        None => terminal::print(comparison.to_text(crate::colour())),
+        None => terminal::print(comparison.to_text(colour())),
     }
     Ok(args.exit_code(&comparison))
 }

@@ -2,12 +2,8 @@
 
 use galton_core::Nanos;
 use galton_report::needed;
-use galton_report::units::{digits, time};
+use galton_report::units::time;
 use hdrhistogram::Histogram;
-
-/// The percentiles of every table; the last is the maximum.
-pub(crate) const QUANTILES: [(&str, f64); 7] =
-    [("p50", 0.5), ("p80", 0.8), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)];
 
 /// What is known about a percentile, in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,17 +40,6 @@ impl Figure {
     }
 }
 
-/// Bytes per second.
-pub(crate) fn byte_rate(per_second: f64) -> String {
-    let (value, unit) = match per_second {
-        b if b < 1e3 => (b, "B/s"),
-        b if b < 1e6 => (b / 1e3, "kB/s"),
-        b if b < 1e9 => (b / 1e6, "MB/s"),
-        b => (b / 1e9, "GB/s"),
-    };
-    format!("{} {unit}", digits(value))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,13 +62,5 @@ mod tests {
         assert!(matches!(figure(&sample, 0.95, 50), Figure::Value(_)));
         assert!(matches!(figure(&sample, 0.99, 50), Figure::AtLeast(v) if v >= 9_990_000_000));
         assert!(figure(&sample, 1.0, 50).print().starts_with("≥ 10.0"));
-    }
-
-    #[test]
-    fn bytes_have_three_digits_and_a_unit() {
-        let table = [(35.5, "35.5 B/s"), (1_234.0, "1.23 kB/s"), (1.56e6, "1.56 MB/s"), (12.34e9, "12.3 GB/s")];
-        for (per_second, text) in table {
-            assert_eq!(byte_rate(per_second), text);
-        }
     }
 }

@@ -1,0 +1,110 @@
+//! Where the results of a run go: a directory, a file of JSON, a terminal.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use galton_report::{Report, hlog};
+use galton_results::{SUMMARY_WIDTH, colour, machine, new_dir};
+use galton_runtime::terminal;
+
+use crate::args::OutputArgs;
+use crate::settings::UsageError;
+
+/// In the place of a file: stdout.
+pub(crate) const STDOUT: &str = "-";
+/// `--log-requests` without a path: no path, and not empty, which would be no value to the parser.
+pub(crate) const IN_OUTPUT_DIR: &str = "<DIR>/trace.csv";
+/// The trace's name in an output directory, as in every run directory.
+const TRACE: &str = "trace.csv";
+/// The interval log's name.
+const LOG: &str = "latency.hlog";
+
+/// Where everything goes.
+#[derive(Clone, Debug)]
+pub(crate) struct Output {
+    dir: Option<PathBuf>,
+    json: Option<PathBuf>,
+    quiet: bool,
+    /// The trace, if one is wanted.
+    pub(crate) trace: Option<PathBuf>,
+}
+
+/// Whether what is asked for makes sense, before anything is created.
+pub(crate) fn check(args: &OutputArgs) -> Result<(), UsageError> {
+    let Some(path) = &args.log_requests else { return Ok(()) };
+    let text = path.to_string_lossy();
+    if text == IN_OUTPUT_DIR && args.output_dir.is_none() {
+        return Err(UsageError("--log-requests needs a PATH, or a directory: add --output-dir DIR".to_owned()));
+    }
+    if text.contains("://") {
+        return Err(UsageError(format!("--log-requests took {text} for its PATH: put the URL first")));
+    }
+    Ok(())
+}
+
+// === impl Output ===
+
+impl Output {
+    /// Makes the directory, if one is wanted. One that has something in it stays as it is: the results go into a new one below.
+    pub(crate) fn create(args: &OutputArgs) -> anyhow::Result<Self> {
+        let stem = || format!("loadgen-{}", machine::file_name(machine::wall_clock()));
+        let dir = args.output_dir.as_deref().map(|dir| new_dir::itself_or_below(dir, &stem())).transpose()?;
+        let trace = args.log_requests.clone().map(|path| match &dir {
+            Some(dir) if path == Path::new(IN_OUTPUT_DIR) => dir.join(TRACE),
+            _ => path,
+        });
+        Ok(Self { dir, json: args.json.clone(), quiet: args.quiet, trace })
+    }
+
+    /// The name of the run: that of its directory.
+    pub(crate) fn id(&self) -> String {
+        let name = self.dir.as_deref().and_then(Path::file_name);
+        name.map_or_else(|| "loadgen".to_owned(), |name| name.to_string_lossy().into_owned())
+    }
+
+    /// The interval log, with its head; none: nobody wants one.
+    pub(crate) fn log(&self, started_unix_ns: u64) -> anyhow::Result<Option<BufWriter<File>>> {
+        let Some(dir) = &self.dir else { return Ok(None) };
+        let path = dir.join(LOG);
+        let create = || {
+            let mut out = BufWriter::new(File::create(&path)?);
+            out.write_all(hlog::header(started_unix_ns).as_bytes())?;
+            Ok::<_, std::io::Error>(out)
+        };
+        create().map(Some).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Writes the files, and says on stdout what the run was, and where they are.
+    pub(crate) fn write(&self, report: &Report) -> anyhow::Result<()> {
+        if let Some(dir) = &self.dir {
+            write_files(dir, report)?;
+        }
+        match self.json.as_deref() {
+            Some(path) if path == Path::new(STDOUT) => {
+                terminal::print(report.to_json());
+                return Ok(());
+            }
+            Some(path) => write(path, &report.to_json())?,
+            None => {}
+        }
+        if !self.quiet {
+            terminal::print(report.summary(SUMMARY_WIDTH, colour()));
+            self.dir.iter().for_each(|dir| terminal::say(dir.join("report.html").display()));
+        }
+        Ok(())
+    }
+}
+
+/// The report in every form.
+fn write_files(dir: &Path, report: &Report) -> anyhow::Result<()> {
+    write(&dir.join("result.json"), &report.to_json())?;
+    write(&dir.join("report.md"), &report.to_markdown())?;
+    write(&dir.join("report.html"), &report.to_html(true))?;
+    report.to_csvs().iter().try_for_each(|(name, content)| write(&dir.join(name), content))
+}
+
+fn write(path: &Path, content: &str) -> anyhow::Result<()> {
+    fs::write(path, content).with_context(|| format!("cannot write {}", path.display()))
+}

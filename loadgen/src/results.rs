@@ -1,0 +1,112 @@
+//! From what was sent to the report: one result type for a run of its own and for a whole testbed.
+
+use std::io::Write as _;
+
+use anyhow::Context;
+use galton_core::Nanos;
+use galton_core::counters::Counters;
+use galton_core::scenario::TrafficModel;
+use galton_report::{ClientFacts, ClientFold, ClientPlan, Connections, Kind, Pace, Report, RunFacts, RunMeta, WarmUp};
+use galton_results::machine;
+use serde_json::{Value, json};
+
+use crate::meters::Meters;
+use crate::scribe::Written;
+use crate::sender::Ran;
+use crate::settings::Settings;
+
+/// The keys of a scenario that a load generator has a use for.
+const TRAFFIC: [&str; 5] = ["arrival", "closed_loop", "timeout_ms", "request_duration_ms", "cpu_demand"];
+
+/// A fold for a run with these settings. `log`: with an interval log.
+pub(crate) fn fold(settings: &Settings, warm_up: WarmUp, log: bool) -> ClientFold {
+    let duration = settings.scenario.simulation.duration;
+    let open = matches!(settings.scenario.traffic.model, TrafficModel::Open(_));
+    // With a number of requests besides, the loop may be over before its time.
+    let until_then = open && duration < Nanos::MAX && settings.limits.requests.is_none();
+    ClientFold::new(ClientPlan {
+        timeout: settings.scenario.traffic.timeout,
+        timeout_from_send: settings.limits.in_flight.is_some(),
+        ends: until_then.then_some(duration),
+        warm_up,
+        log,
+    })
+}
+
+/// The report of a run that is over; completes its interval log.
+pub(crate) fn report(
+    settings: &Settings,
+    written: Written,
+    ran: &Ran,
+    meters: &Meters,
+    meta: RunMeta,
+) -> anyhow::Result<Report> {
+    let facts = RunFacts {
+        meta,
+        counters: Counters { load: meters.counters(), ..Counters::default() },
+        generator: ran.generator,
+        reasons: Vec::new(),
+        interrupted: ran.interrupted,
+    };
+    let fold = written.fold.context("the rows were not folded")?;
+    let (report, log) = fold.finish(&facts, &client_facts(settings, ran));
+    if let Some(mut out) = written.log {
+        out.write_all(log.as_bytes()).and_then(|()| out.flush()).context("cannot write the interval log")?;
+    }
+    Ok(report)
+}
+
+/// Which run it is.
+pub(crate) fn meta(id: String, started_unix_ns: u64) -> RunMeta {
+    RunMeta {
+        kind: Kind::Live,
+        id,
+        started_unix_ns,
+        command: std::env::args().collect(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        time_scale: 1.0,
+        host: machine::host_info(),
+        plan_sha256: String::new(),
+    }
+}
+
+/// What decides when a request goes out.
+pub(crate) fn pace(settings: &Settings) -> Pace {
+    match Pace::of(&settings.scenario.traffic.model) {
+        Pace::Planned if settings.limits.in_flight.is_some() => Pace::Capped,
+        pace => pace,
+    }
+}
+
+fn client_facts(settings: &Settings, ran: &Ran) -> ClientFacts {
+    let connections = ran.connections;
+    ClientFacts {
+        pace: pace(settings),
+        model: settings.words.clone(),
+        scenario: asked(settings),
+        seed: settings.scenario.simulation.seed,
+        connections: Connections {
+            opened: connections.opened,
+            reused: connections.reused,
+            exhausted: connections.exhausted,
+        },
+        body_bytes: ran.body_bytes,
+    }
+}
+
+/// What was asked for, in the words of scenario files; what a load generator does not know of a testbed is not there.
+fn asked(settings: &Settings) -> Value {
+    let mut all = settings.scenario.to_value();
+    let traffic: serde_json::Map<String, Value> = TRAFFIC
+        .into_iter()
+        .filter_map(|key| Some((key.to_owned(), all["traffic"].get_mut(key)?.take())))
+        .filter(|(_, value)| !value.is_null())
+        .collect();
+    let simulation = &settings.scenario.simulation;
+    let duration_ms = (simulation.duration < Nanos::MAX).then(|| simulation.duration.as_millis_f64());
+    json!({
+        "simulation": { "seed": simulation.seed, "duration_ms": duration_ms, "drain_ms": settings.drain.as_millis_f64() },
+        "traffic": traffic,
+        "limits": { "requests": settings.limits.requests, "in_flight": settings.limits.in_flight },
+    })
+}

@@ -1,0 +1,143 @@
+//! The binary from outside: what a run of its own leaves behind.
+#![cfg(test)]
+
+#[path = "../src/test_server.rs"]
+#[expect(dead_code, reason = "these tests look at the results, not at the requests")]
+mod test_server;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use galton_report::hlog;
+use serde_json::Value;
+use test_server::{Answer, Server};
+
+fn run(args: &[&str]) -> (i32, String, String) {
+    let Output { status, stdout, stderr } =
+        Command::new(env!("CARGO_BIN_EXE_loadgen")).args(args).output().expect("the binary");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (status.code().unwrap_or(-1), text(stdout), text(stderr))
+}
+
+fn server() -> (Server, String) {
+    let server = Server::start(Answer::ok(Duration::ZERO, ""));
+    let url = format!("http://{}/", server.addr);
+    (server, url)
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn logged(dir: &Path, tag: &str) -> u64 {
+    let log = fs::read(dir.join("latency.hlog")).unwrap();
+    let intervals = hlog::read(&log[..]).unwrap();
+    intervals.iter().filter(|interval| interval.tag == tag).map(|interval| interval.histogram.len()).sum()
+}
+
+#[test]
+fn a_directory_holds_the_report_in_every_form() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_server, url) = server();
+    let wanted = dir.path().join("out");
+    let out = wanted.to_str().unwrap();
+    let (code, said, stderr) = run(&[&url, "-c", "4", "-n", "1000", "-o", out, "--log-requests", "--progress", "none"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(said.lines().count() <= 30, "{said}");
+    assert!(said.trim_end().ends_with("report.html"), "{said}");
+    let result = json(&wanted.join("result.json"));
+    assert_eq!((&result["counts"]["ok"], &result["client"]["statuses"]["200"]), (&1000.into(), &1000.into()));
+    assert_eq!((&result["run"]["id"], &result["run"]["users"]["budget_exhausted"]), (&"out".into(), &4.into()));
+    assert!(result["client"]["generator"]["cpu_ns"].as_u64().unwrap() > 0);
+    for (tag, n) in [("response", 1000), ("service", 1000), ("send_lag", 1000)] {
+        assert_eq!(logged(&wanted, tag), n, "{tag}");
+        assert_eq!(result["latency"][tag]["n"], n, "{tag}");
+    }
+    let markdown = fs::read_to_string(wanted.join("report.md")).unwrap();
+    let page = fs::read_to_string(wanted.join("report.html")).unwrap();
+    for absent in ["Hold time", "Overhead", "Retries", "Free targets", "Scaling", "## Targets"] {
+        assert!(!markdown.contains(absent) && !page.contains(absent) && !said.contains(absent), "{absent}");
+    }
+    assert!(page.contains("plot-in-flight"));
+    let series = fs::read_to_string(wanted.join("series.csv")).unwrap();
+    assert_eq!(series.lines().next(), Some("t_ns,offered,ok,rejected,timed_out,failed,shed,in_flight"));
+    assert_eq!(fs::read_to_string(wanted.join("trace.csv")).unwrap().lines().count(), 1001);
+
+    // A second run leaves the first alone.
+    let (code, said, _) = run(&[&url, "-n", "10", "-c", "1", "-o", out, "--quiet"]);
+    assert_eq!((code, said.as_str()), (0, ""));
+    assert_eq!(json(&wanted.join("result.json"))["counts"]["ok"], 1000);
+    let below = fs::read_dir(&wanted).unwrap().map(|e| e.unwrap().path()).find(|path| path.is_dir()).unwrap();
+    assert_eq!(json(&below.join("result.json"))["counts"]["ok"], 10);
+    assert!(!below.join("trace.csv").exists());
+}
+
+#[test]
+fn headers_of_a_galton_server_fill_what_they_know() {
+    let server = Server::start(Answer::ok(Duration::ZERO, "galton-attempts: 2\r\ngalton-overhead-ns: 5000\r\n"));
+    let (code, said, _) =
+        run(&[&format!("http://{}/", server.addr), "-c", "1", "-n", "100", "--json", "--progress", "none"]);
+    assert_eq!(code, 0);
+    let result: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(result["retries"]["ok"]["1"], 100);
+    assert_eq!(result["latency"]["overhead"]["quantiles"][0]["value"], 5000);
+}
+
+#[test]
+fn objectives_decide_the_exit_code() {
+    let (_server, url) = server();
+    let with = |objectives: &[&str]| {
+        let mut args = vec![url.as_str(), "-c", "2", "-n", "500", "--progress", "none"];
+        objectives.iter().for_each(|objective| args.extend(["--slo", objective]));
+        run(&args)
+    };
+    let (code, said, _) = with(&["p99<5s", "errors<0.1%", "rate>1"]);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(said.matches(": kept: ").count(), 3, "{said}");
+    let (code, said, _) = with(&["p50<1us", "p99<5s"]);
+    assert_eq!(code, 99, "{said}");
+    assert!(said.contains("p50 < 1 µs: missed: "), "{said}");
+    let (code, said, _) = with(&["p99.9<5s"]);
+    assert_eq!(code, 99, "not shown is not kept: {said}");
+    assert!(said.contains("p99.9 takes 3,688 requests, there were 500"), "{said}");
+    let (code, _, stderr) = with(&["p99=5s"]);
+    assert_eq!(code, 2);
+    assert!(stderr.contains("there is no < or >; write p99<250ms"), "{stderr}");
+}
+
+#[test]
+fn a_warm_up_is_left_out_of_the_statistics_and_kept_in_the_trace() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_server, url) = server();
+    let out = dir.path().to_str().unwrap();
+    let args = [&url, "-r", "1000", "-n", "600", "-w", "200", "-o", out, "--log-requests", "--progress", "none"];
+    let (code, said, stderr) = run(&args);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(said.contains("warm-up     200 requests before "), "{said}");
+    let result = json(&dir.path().join("result.json"));
+    assert_eq!((&result["counts"]["planned"], &result["latency"]["response"]["n"]), (&400.into(), &400.into()));
+    assert_eq!(result["client"]["excluded"]["requests"], 200);
+    assert_eq!(result["conservation"]["rows"][0]["left"], 600, "the books are those of the whole run");
+    assert_eq!(logged(dir.path(), "response"), 400);
+    assert_eq!(fs::read_to_string(dir.path().join("trace.csv")).unwrap().lines().count(), 601);
+
+    let (code, said, _) = run(&[&url, "-c", "2", "-n", "2000", "-w", "auto", "--json", "--progress", "none"]);
+    assert_eq!(code, 0);
+    let result: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(result["client"]["excluded"]["asked"], "auto");
+}
+
+#[test]
+fn what_does_not_make_sense_is_said() {
+    for (args, why) in [
+        (vec!["-n", "1", "--log-requests"], "--log-requests needs a PATH, or a directory"),
+        (vec!["--log-requests", "http://127.0.0.1:1/"], "put the URL first"),
+        (vec!["-w", "soon"], "write a time (10s), a number of requests (10k) or auto"),
+    ] {
+        let (code, _, stderr) = run(&args);
+        assert_eq!(code, 2, "{stderr}");
+        assert!(stderr.contains(why), "{stderr}");
+    }
+}

@@ -1,0 +1,86 @@
+use galton_core::Outcome;
+
+use super::*;
+use crate::compute::client_tests::report_and_log_of;
+use crate::validity::Verdict;
+
+/// A run that started `after_ms` after the first, of requests 10 ms apart with these response times in milliseconds.
+fn part(name: &str, after_ms: u64, n: u64, response_ms: impl Fn(u64) -> u64) -> Part {
+    let (report, log) = report_and_log_of((0..n).map(|i| (Outcome::Ok, response_ms(i))));
+    let mut result: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
+    result["run"]["started_unix_ns"] = (1_700_000_000_000_000_000_u64 + after_ms * 1_000_000).into();
+    Part::new(name.to_owned(), result, hlog::read(log.as_bytes()).unwrap()).unwrap()
+}
+
+fn meta() -> RunMeta {
+    RunMeta {
+        kind: Kind::Live,
+        id: "merged".to_owned(),
+        started_unix_ns: 0,
+        command: Vec::new(),
+        version: String::new(),
+        time_scale: 1.0,
+        host: Default::default(),
+        plan_sha256: String::new(),
+    }
+}
+
+#[test]
+fn counts_are_added_and_histograms_merged() {
+    // 9000 fast requests and 1000 slow ones: averaged, the medians would be 55 ms.
+    let parts = [part("fast", 0, 9_000, |_| 10), part("slow", 500, 1_000, |_| 100)];
+    let (report, log) = merge(&parts, meta()).unwrap();
+    assert_eq!((report.counts.offered, report.counts.ok, report.latency.response.n), (10_000, 10_000, 10_000));
+    let at = |q: f64| report.latency.response.quantiles.iter().find(|found| found.q == q).unwrap().value.unwrap();
+    assert!(at(0.5).abs_diff(10_000_000) < 20_000 && at(0.95).abs_diff(100_000_000) < 200_000, "{}", at(0.95));
+    assert_eq!((at(1.0), report.latency.response.min), (100_000_000, Some(10_000_000)));
+    assert_eq!(report.latency.response.mean, Some(19_000_000));
+    assert!(report.latency.response.std.unwrap().abs_diff(27_000_000) < 10_000);
+    let client = report.client.as_ref().unwrap();
+    assert_eq!((client.statuses[&200], client.merged.len()), (10_000, 2));
+    // 90 s and 10 s within them.
+    assert!((report.rates.offered - 10_000.0 / 90.0).abs() < 0.5, "{:?}", report.rates);
+    assert_eq!(report.series.rows.iter().filter_map(|row| row.0[1]).sum::<f64>(), 10_000.0);
+    let in_flight: f64 = report.series.rows.iter().filter_map(|row| row.0[7]).sum::<f64>();
+    let area = in_flight * report.series.bucket_ns.as_secs_f64();
+    assert!((area / 190.0 - 1.0).abs() < 0.01, "{area}");
+    let again = hlog::read(log.as_bytes()).unwrap();
+    assert_eq!(again.iter().filter(|i| i.tag == "response").map(|i| i.histogram.len()).sum::<u64>(), 10_000);
+    assert!(report.summary(80, false).lines().count() <= 30);
+    assert!(report.conservation.ok && report.conservation.rows[0].left == 10_000);
+}
+
+#[test]
+fn the_worst_verdict_counts_and_says_whose_it_is() {
+    let mut one = part("a", 0, 1_000, |_| 10);
+    let other = part("b", 3_600_000, 1_000, |_| 10);
+    let bad = serde_json::json!({"code": "SENDER_STALL", "severity": "suspect", "value": 20_000_000, "limit": 10_000_000,
+        "text": "the sender did not get to run"});
+    let (report, log) = report_and_log_of((0..1_000).map(|_| (Outcome::Ok, 10)));
+    let mut result: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
+    result["validity"]["reasons"] = serde_json::json!([bad]);
+    result["run"]["started_unix_ns"] = one.started_unix_ns().into();
+    one.result = Part::new("a".to_owned(), result, hlog::read(log.as_bytes()).unwrap()).unwrap().result;
+    let (report, _) = merge(&[one, other], meta()).unwrap();
+    assert!(report.series.rows.len() <= 2_100, "{}", report.series.rows.len());
+    assert_eq!(report.validity.verdict, Verdict::Suspect);
+    let texts: Vec<&str> = report.validity.reasons.iter().map(|reason| reason.text.as_str()).collect();
+    assert!(texts[0].starts_with("a: the sender"), "{texts:?}");
+    assert!(texts[1].starts_with("all of them measured at the same time for 0 ms of"), "{texts:?}");
+}
+
+#[test]
+fn what_does_not_belong_together_is_refused() {
+    let (report, log) = report_and_log_of((0..100).map(|_| (Outcome::Ok, 10)));
+    let result: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
+    let refused = |change: fn(&mut serde_json::Value), log: &str| {
+        let mut result = result.clone();
+        change(&mut result);
+        Part::new("x".to_owned(), result, hlog::read(log.as_bytes()).unwrap()).unwrap_err().to_string()
+    };
+    assert!(refused(|r| r["schema_version"] = 2.into(), &log).contains("schema_version 2"));
+    assert!(refused(|r| drop(r.as_object_mut().unwrap().remove("client")), &log).contains("no `client`"));
+    assert!(refused(|r| drop(r.as_object_mut().unwrap().remove("counts")), &log).contains("not the result"));
+    assert!(refused(|_| (), "").contains("latency.hlog has 0 values of response, result.json has 100"));
+    assert!(matches!(merge(&[part("a", 0, 10, |_| 1)], meta()), Err(NotAPart::Few)));
+}
