@@ -8,6 +8,7 @@ use clap::{ArgAction, ValueEnum};
 use galton_core::dist::Dist;
 use galton_runtime::role;
 
+use crate::commands::Command;
 use crate::measure_args::MeasureArgs;
 use crate::output;
 use crate::units::{self, ArrivalKind, Keys, Profile, ThinkDist};
@@ -53,8 +54,10 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 could not run, 2 wrong usage, 98
 /// Open- and closed-loop load generator: sends requests to an HTTP server, measures from the intended send time on, and
 /// says so when it was the bottleneck itself.
 #[derive(Clone, Debug, clap::Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
 pub struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
     /// Where to send, http only.
     #[arg(default_value = "http://127.0.0.1:8080/")]
     pub(crate) url: String,

@@ -6,12 +6,14 @@
 
 mod alarm;
 mod args;
+mod commands;
 mod conducted;
 mod destination;
 mod exchange;
 mod exposition;
 mod link;
 mod measure_args;
+mod merge;
 mod meters;
 mod occupancy;
 mod output;
@@ -35,6 +37,9 @@ pub use args::{Args, ProgressStyle};
 
 /// Runs the load generator until it is done: standalone, or under a conductor with `--scenario`.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    if let Some(command) = &args.command {
+        return command.run();
+    }
     match args.conducted.scenario.clone() {
         Some(scenario) => conducted::run(&args, &scenario),
         None => standalone::run(&args),

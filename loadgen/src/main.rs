@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use galton_results::Usage;
 use galton_runtime::terminal;
 
 /// Open- and closed-loop load generator: sends requests to an HTTP server, measures from the intended send time on, and says
@@ -19,7 +20,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             terminal::note(format_args!("error: {error:#}"));
-            ExitCode::FAILURE
+            if Usage::is_cause_of(&error) { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -19,7 +19,7 @@ pub(crate) const IN_OUTPUT_DIR: &str = "<DIR>/trace.csv";
 /// The trace's name in an output directory, as in every run directory.
 const TRACE: &str = "trace.csv";
 /// The interval log's name.
-const LOG: &str = "latency.hlog";
+pub(crate) const LOG: &str = "latency.hlog";
 
 /// Where everything goes.
 #[derive(Clone, Debug)]
@@ -58,10 +58,21 @@ impl Output {
         Ok(Self { dir, json: args.json.clone(), quiet: args.quiet, trace })
     }
 
-    /// The name of the run: that of its directory.
-    pub(crate) fn id(&self) -> String {
+    /// Of runs that are put together.
+    pub(crate) fn of_merged(dir: Option<&Path>, json: Option<&Path>, quiet: bool) -> anyhow::Result<Self> {
+        let dir = dir.map(|dir| new_dir::itself_or_below(dir, "merged")).transpose()?;
+        Ok(Self { dir, json: json.map(Path::to_owned), quiet, trace: None })
+    }
+
+    /// Writes a whole interval log.
+    pub(crate) fn write_log(&self, log: &str) -> anyhow::Result<()> {
+        self.dir.as_deref().map_or(Ok(()), |dir| write(&dir.join(LOG), log))
+    }
+
+    /// The name of the run: that of its directory, or this one.
+    pub(crate) fn id(&self, otherwise: &str) -> String {
         let name = self.dir.as_deref().and_then(Path::file_name);
-        name.map_or_else(|| "loadgen".to_owned(), |name| name.to_string_lossy().into_owned())
+        name.map_or_else(|| otherwise.to_owned(), |name| name.to_string_lossy().into_owned())
     }
 
     /// The interval log, with its head; none: nobody wants one.

@@ -1,12 +1,16 @@
 //! From what was sent to the report: one result type for a run of its own and for a whole testbed.
 
 use std::io::Write as _;
+use std::process::ExitCode;
 
 use anyhow::Context;
 use galton_core::Nanos;
 use galton_core::counters::Counters;
 use galton_core::scenario::TrafficModel;
-use galton_report::{ClientFacts, ClientFold, ClientPlan, Connections, Kind, Pace, Report, RunFacts, RunMeta, WarmUp};
+use galton_report::slo::{self, SloVerdict};
+use galton_report::{
+    ClientFacts, ClientFold, ClientPlan, Connections, Kind, Pace, Report, RunFacts, RunMeta, Verdict, WarmUp,
+};
 use galton_results::machine;
 use serde_json::{Value, json};
 
@@ -14,6 +18,13 @@ use crate::meters::Meters;
 use crate::scribe::Written;
 use crate::sender::Ran;
 use crate::settings::Settings;
+
+/// `--strict`, and the measurement is not valid.
+const NOT_VALID: u8 = 98;
+/// An objective of `--slo` was not kept.
+const NOT_KEPT: u8 = 99;
+/// Stopped by Ctrl-C or SIGTERM; the results are written.
+const INTERRUPTED: u8 = 130;
 
 /// The keys of a scenario that a load generator has a use for.
 const TRAFFIC: [&str; 5] = ["arrival", "closed_loop", "timeout_ms", "request_duration_ms", "cpu_demand"];
@@ -54,6 +65,19 @@ pub(crate) fn report(
         out.write_all(log.as_bytes()).and_then(|()| out.flush()).context("cannot write the interval log")?;
     }
     Ok(report)
+}
+
+/// The worst that there is to tell.
+pub(crate) fn exit_code(report: &Report, strict: bool, interrupted: bool) -> ExitCode {
+    if interrupted {
+        ExitCode::from(INTERRUPTED)
+    } else if strict && report.validity.verdict == Verdict::Invalid {
+        ExitCode::from(NOT_VALID)
+    } else if slo::worst(&report.slo) != SloVerdict::Kept {
+        ExitCode::from(NOT_KEPT)
+    } else {
+        ExitCode::SUCCESS
+    }
 }
 
 /// Which run it is.

@@ -6,8 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use galton_core::Nanos;
 use galton_core::scenario::TrafficModel;
-use galton_report::slo::{self, SloVerdict};
-use galton_report::{Report, Verdict};
+use galton_report::{Report, slo};
 use galton_runtime::book::Book;
 use galton_runtime::clock::unix_ns;
 use galton_runtime::{ScenarioClock, Shutdown, mono_ns, role, telemetry, terminal};
@@ -30,12 +29,6 @@ use crate::settings::{Settings, UsageError, settings};
 
 /// Wrong usage or configuration.
 pub(crate) const USAGE: u8 = 2;
-/// `--strict`, and the measurement is not valid.
-const NOT_VALID: u8 = 98;
-/// An objective of `--slo` was not kept.
-const NOT_KEPT: u8 = 99;
-/// Stopped by Ctrl-C or SIGTERM; the results are written.
-const INTERRUPTED: u8 = 130;
 /// From now to the first intended send: time to get to the first wait.
 const LEAD_NS: u64 = 2_000_000;
 
@@ -62,7 +55,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     say(args, &settings.words);
     let (report, interrupted) = measure(args, &settings, &output, dial, template, &meters)?;
     output.write(&report)?;
-    Ok(exit_code(args, &report, interrupted))
+    Ok(results::exit_code(&report, args.output.strict, interrupted))
 }
 
 /// Prints a usage error as clap prints its own.
@@ -106,7 +99,7 @@ fn measure(
     // First of all, for it has the terminal.
     let written = scribe.finish();
     let (ran, written) = (ran?, written?);
-    let meta = results::meta(output.id(), started_unix_ns + LEAD_NS);
+    let meta = results::meta(output.id("loadgen"), started_unix_ns + LEAD_NS);
     let mut report = results::report(settings, written, &ran, meters, meta)?;
     report.slo = slo::evaluate(&args.measure.slo, &report);
     Ok((report, ran.interrupted))
@@ -166,18 +159,5 @@ fn say(args: &Args, words: &str) {
         _ if args.output.quiet => {}
         Some(path) if path == Path::new(STDOUT) => terminal::note(words),
         _ => terminal::say(words),
-    }
-}
-
-/// The worst that there is to tell.
-fn exit_code(args: &Args, report: &Report, interrupted: bool) -> ExitCode {
-    if interrupted {
-        ExitCode::from(INTERRUPTED)
-    } else if args.output.strict && report.validity.verdict == Verdict::Invalid {
-        ExitCode::from(NOT_VALID)
-    } else if slo::worst(&report.slo) != SloVerdict::Kept {
-        ExitCode::from(NOT_KEPT)
-    } else {
-        ExitCode::SUCCESS
     }
 }

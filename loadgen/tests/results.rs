@@ -141,3 +141,67 @@ fn what_does_not_make_sense_is_said() {
         assert!(stderr.contains(why), "{stderr}");
     }
 }
+
+/// A run of 600 requests into a directory of its own.
+fn measured(dir: &Path, name: &str, url: &str, more: &[&str]) -> String {
+    let out = dir.join(name).to_str().unwrap().to_owned();
+    let mut args = vec![url, "-r", "1000", "-n", "600", "-o", &out, "--quiet"];
+    args.extend(more);
+    let (code, _, stderr) = run(&args);
+    assert_eq!(code, 0, "{stderr}");
+    out
+}
+
+#[test]
+fn runs_are_compared_by_request_or_by_what_their_results_hold() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_server, url) = server();
+    let slow = Server::start(Answer::ok(Duration::from_millis(30), ""));
+    let slow_url = format!("http://{}/", slow.addr);
+    let fast = measured(dir.path(), "fast", &url, &["--log-requests"]);
+    let slower = measured(dir.path(), "slow", &slow_url, &["--log-requests"]);
+    let (code, said, stderr) = run(&["compare", &fast, &slower, "--allow-invalid"]);
+    assert_eq!(code, 3, "{said}{stderr}");
+    assert!(said.contains("response p50") && said.contains("paired by seq"), "{said}");
+    let (code, _, _) = run(&["compare", &fast, &fast, "--allow-invalid"]);
+    assert_eq!(code, 0);
+
+    let bare = measured(dir.path(), "bare", &slow_url, &[]);
+    let (code, said, stderr) = run(&["compare", &fast, &bare, "--allow-invalid", "--json"]);
+    assert_eq!(code, 3, "{said}{stderr}");
+    let comparison: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(comparison["paired"], Value::Null);
+    let p50 = comparison["metrics"].as_array().unwrap().iter().find(|m| m["metric"] == "response_p50").unwrap();
+    assert_eq!(p50["verdict"], "differs", "{p50:#}");
+    let (code, _, stderr) = run(&["compare", &fast, "/no/such/run"]);
+    assert_eq!(code, 2, "{stderr}");
+}
+
+#[test]
+fn runs_of_several_generators_are_merged() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_server, url) = server();
+    let (a, b) = (measured(dir.path(), "a", &url, &[]), measured(dir.path(), "b", &url, &["--seed", "7"]));
+    let both = dir.path().join("both");
+    let (code, said, stderr) = run(&["merge", &a, &b, "-o", both.to_str().unwrap(), "--slo", "errors<1%"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(said.lines().count() <= 30 && said.contains("2 runs merged: "), "{said}");
+    let result = json(&both.join("result.json"));
+    assert_eq!((&result["counts"]["ok"], &result["latency"]["response"]["n"]), (&1200.into(), &1200.into()));
+    assert_eq!(result["client"]["merged"].as_array().unwrap().len(), 2);
+    assert_eq!(logged(&both, "response"), 1200);
+    assert!(both.join("report.html").is_file() && both.join("report.md").is_file());
+    // What was merged can be merged again, and compared.
+    let (code, said, stderr) = run(&["merge", both.to_str().unwrap(), &a, "--json"]);
+    assert_eq!(code, 0, "{stderr}");
+    let again: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(again["counts"]["ok"], 1800);
+    for (args, why) in [
+        (vec!["merge", &a], "required"),
+        (vec!["merge", &a, dir.path().to_str().unwrap()], "not there; merge takes what loadgen -o has written"),
+    ] {
+        let (code, _, stderr) = run(&args);
+        assert_eq!(code, 2, "{stderr}");
+        assert!(stderr.contains(why), "{stderr}");
+    }
+}

@@ -82,7 +82,7 @@ impl Samples {
         Self::keeping(MOST_OF_MANY, 2)
     }
 
-    fn keeping(most: usize, digits: u8) -> Self {
+    pub(super) fn keeping(most: usize, digits: u8) -> Self {
         Self { most, digits, values: Vec::new(), long: None, censored: 0 }
     }
 
