@@ -181,6 +181,25 @@ pub struct ReleasedCall {
     pub target: TargetId,
 }
 
+/// `POST /v1/hosts` on the scaler: a proxy that has no number asks for one. It is the proxy's from its watch on; until then it is
+/// kept for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostNumber {
+    /// The lowest that nobody has.
+    pub host: HostId,
+}
+
+/// One line of `GET /v1/hosts` on the scaler: a proxy that watches, and where it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostInfo {
+    /// Which host.
+    pub host: HostId,
+    /// Address of its data port.
+    pub data: String,
+    /// Address of its admin port.
+    pub admin: String,
+}
+
 /// `GET /v1/targets` on the scaler.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TargetList {

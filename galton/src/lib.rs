@@ -7,6 +7,7 @@ mod check;
 mod cluster;
 mod compare;
 mod counters;
+mod healthcheck;
 mod live;
 mod machine;
 mod plan;
@@ -66,6 +67,8 @@ enum Command {
     Plan(plan::Args),
     /// Send load, open or closed loop (also a binary of its own: `loadgen`)
     Loadgen(Box<galton_loadgen::Args>),
+    /// Ask a process whether it is ready: exit code 0 or 1
+    Healthcheck(healthcheck::Args),
     /// Role: one load-balancer host
     Proxy(galton_proxy::Args),
     /// Role: one fake target server
@@ -87,6 +90,7 @@ pub fn main() -> ExitCode {
         Command::Schema => check::schema(),
         Command::Compare(args) => compare::run(&args),
         Command::Plan(args) => plan::run(&args),
+        Command::Healthcheck(args) => healthcheck::run(&args),
         Command::Loadgen(args) => galton_loadgen::run(*args),
         Command::Proxy(args) => galton_proxy::run(args),
         Command::Target(args) => galton_targets::run(args),

@@ -30,7 +30,7 @@ use tokio::sync::watch;
 use crate::alarm::Alarm;
 use crate::args::Args;
 use crate::destination::{self, Destination};
-use crate::exchange::Template;
+use crate::exchange::{Demands, Template};
 use crate::link::Dial;
 use crate::meters::Meters;
 use crate::pacing::{Closed, Limits, Open, Pacing};
@@ -99,8 +99,9 @@ fn assignment(args: &Args, path: &Path) -> anyhow::Result<Result<Assignment, Usa
     let parsed = scenario_file::load(path, &[]).map_err(|e| UsageError(e.to_string())).and_then(|scenario| {
         let addrs = proxies(&args.conducted.proxy, scenario.load_balancer.hosts)?;
         let hosts = addrs.into_iter().map(|addr| Dial::new(addr, args.request.connect_timeout)).collect();
-        let template = Destination::parse(&args.url)?.template(&args.request, body)?;
-        Ok((scenario, hosts, Template { hold: true, cpu: true, ..template }))
+        let demands = Demands { hold: true, cpu: true, key: false };
+        let template = Destination::parse(&args.url)?.template(&args.request, body, demands)?;
+        Ok((scenario, hosts, template))
     });
     let (scenario, hosts, template) = match parsed {
         Ok(parsed) => parsed,

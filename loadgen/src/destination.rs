@@ -9,7 +9,7 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Uri};
 
 use crate::args::RequestArgs;
-use crate::exchange::Template;
+use crate::exchange::{Demands, Template};
 use crate::settings::UsageError;
 
 /// A body larger than this is read into memory by mistake: it is sent whole with every request.
@@ -57,7 +57,7 @@ impl Destination {
     }
 
     /// What every request carries.
-    pub(crate) fn template(&self, args: &RequestArgs, body: Bytes) -> Result<Template, UsageError> {
+    pub(crate) fn template(&self, args: &RequestArgs, body: Bytes, demands: Demands) -> Result<Template, UsageError> {
         let mut headers = HeaderMap::new();
         for text in &args.headers {
             let (name, value) = header(text)?;
@@ -77,14 +77,8 @@ impl Destination {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         let default = if args.body.is_some() { Method::POST } else { Method::GET };
-        Ok(Template {
-            method: args.method.clone().unwrap_or(default),
-            uri: uri.map_err(|e| UsageError(format!("the URL cannot be sent: {e}")))?,
-            headers,
-            body,
-            hold: args.hold.is_some(),
-            cpu: args.cpu.is_some(),
-        })
+        let uri = uri.map_err(|e| UsageError(format!("the URL cannot be sent: {e}")))?;
+        Ok(Template::new(args.method.clone().unwrap_or(default), uri, headers, body, demands))
     }
 }
 

@@ -11,21 +11,32 @@ use hyper::body::Incoming;
 
 use crate::link::{Dial, Link};
 
+const SEQ: HeaderName = HeaderName::from_static(header::SEQ);
+const DEADLINE_NS: HeaderName = HeaderName::from_static(header::DEADLINE_NS);
+const HOLD_NS: HeaderName = HeaderName::from_static(header::HOLD_NS);
+const CPU: HeaderName = HeaderName::from_static(header::CPU);
+const KEY: HeaderName = HeaderName::from_static(header::KEY);
+
 /// What all requests of a run have in common.
 #[derive(Clone, Debug)]
 pub(crate) struct Template {
-    /// The method.
-    pub(crate) method: Method,
-    /// Path and query; for HTTP/2 the whole URI.
-    pub(crate) uri: Uri,
-    /// Headers; for HTTP/1.1 `host` among them.
-    pub(crate) headers: HeaderMap,
-    /// The body.
-    pub(crate) body: Bytes,
-    /// Whether to send the demanded hold time.
+    method: Method,
+    uri: Uri,
+    /// All that a request has, with places for what is its own: a copy of a map costs less than to fill one.
+    headers: HeaderMap,
+    body: Bytes,
+    demands: Demands,
+}
+
+/// Which demands are sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Demands {
+    /// The hold time.
     pub(crate) hold: bool,
-    /// Whether to send the demanded CPU.
+    /// The CPU.
     pub(crate) cpu: bool,
+    /// A key.
+    pub(crate) key: bool,
 }
 
 /// What one request has of its own, in machine time.
@@ -106,9 +117,9 @@ async fn read(response: Response<Incoming>) -> Answer {
     answer
 }
 
-/// The outcome that status and `galton-outcome` tell.
-fn outcome(status: u16, headers: &HeaderMap) -> Outcome {
-    let named = headers.get(header::OUTCOME).and_then(|value| value.to_str().ok());
+/// The outcome that status and the value of `galton-outcome` tell.
+fn outcome(status: u16, named: Option<&HeaderValue>) -> Outcome {
+    let named = named.and_then(|value| value.to_str().ok());
     // A target that refuses, asked directly: there is nobody who could have tried another one.
     if named == Some(wire::FULL) {
         return Outcome::Rejected(RejectReason::NoCapacity);
@@ -125,25 +136,41 @@ fn parsed<T: std::str::FromStr>(headers: &HeaderMap, name: &str) -> Option<T> {
     headers.get(name)?.to_str().ok()?.parse().ok()
 }
 
+/// Puts a value in the place that the template left for it; an insertion would make the map grow first.
+fn fill(headers: &mut HeaderMap, name: &HeaderName, value: HeaderValue) {
+    if let Some(place) = headers.get_mut(name) {
+        *place = value;
+    }
+}
+
 // === impl Template ===
 
 impl Template {
+    /// For HTTP/1.1 the URI is path and query and `host` is among the headers; for HTTP/2 the URI is whole.
+    pub(crate) fn new(method: Method, uri: Uri, mut headers: HeaderMap, body: Bytes, demands: Demands) -> Self {
+        let own = [(SEQ, true), (DEADLINE_NS, true), (HOLD_NS, demands.hold), (CPU, demands.cpu), (KEY, demands.key)];
+        for (name, _) in own.into_iter().filter(|(_, sent)| *sent) {
+            headers.insert(name, HeaderValue::from_static(""));
+        }
+        Self { method, uri, headers, body, demands }
+    }
+
     fn request(&self, ask: Ask) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(self.body.clone()));
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
         let mut headers = self.headers.clone();
-        headers.insert(HeaderName::from_static(header::SEQ), HeaderValue::from(ask.request));
-        headers.insert(HeaderName::from_static(header::DEADLINE_NS), HeaderValue::from(ask.deadline_ns));
-        if self.hold {
-            headers.insert(HeaderName::from_static(header::HOLD_NS), HeaderValue::from(ask.hold_ns));
+        fill(&mut headers, &SEQ, HeaderValue::from(ask.request));
+        fill(&mut headers, &DEADLINE_NS, HeaderValue::from(ask.deadline_ns));
+        if self.demands.hold {
+            fill(&mut headers, &HOLD_NS, HeaderValue::from(ask.hold_ns));
         }
-        if self.cpu {
+        if self.demands.cpu {
             let cpu = HeaderValue::try_from(ask.cpu.to_string()).expect("a printed number is a header value");
-            headers.insert(HeaderName::from_static(header::CPU), cpu);
+            fill(&mut headers, &CPU, cpu);
         }
-        if let Some(key) = ask.key {
-            headers.insert(HeaderName::from_static(header::KEY), HeaderValue::from(key));
+        if let Some(key) = ask.key.filter(|_| self.demands.key) {
+            fill(&mut headers, &KEY, HeaderValue::from(key));
         }
         *request.headers_mut() = headers;
         request
@@ -172,9 +199,10 @@ impl Answer {
     }
 
     fn from_head(status: u16, headers: &HeaderMap) -> Self {
-        let answer = Self { status: Some(status), ..Self::without_response(outcome(status, headers)) };
+        let named = headers.get(header::OUTCOME);
+        let answer = Self { status: Some(status), ..Self::without_response(outcome(status, named)) };
         // Only Galton's own servers say more, and they all say this.
-        if !headers.contains_key(header::OUTCOME) {
+        if named.is_none() {
             return answer;
         }
         Self {
@@ -197,13 +225,7 @@ mod tests {
 
     #[test]
     fn the_outcome_header_goes_before_the_status() {
-        let of = |status, named: Option<&'static str>| {
-            let mut headers = HeaderMap::new();
-            if let Some(named) = named {
-                headers.insert(header::OUTCOME, HeaderValue::from_static(named));
-            }
-            outcome(status, &headers)
-        };
+        let of = |status, named: Option<&'static str>| outcome(status, named.map(HeaderValue::from_static).as_ref());
         assert_eq!(of(200, None), Outcome::Ok);
         assert_eq!(of(404, None), Outcome::Failed(FailReason::Http));
         assert_eq!(of(503, Some("full")), Outcome::Rejected(RejectReason::NoCapacity));

@@ -15,9 +15,9 @@ use prometheus::Registry;
 use tokio::sync::watch;
 
 use crate::alarm::Alarm;
-use crate::args::{Args, ViewStyle};
+use crate::args::{Args, RequestArgs, ViewStyle};
 use crate::destination::{self, Destination};
-use crate::exchange::Template;
+use crate::exchange::{Demands, Template};
 use crate::exposition;
 use crate::link::Dial;
 use crate::meters::Meters;
@@ -43,7 +43,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Ok(parsed) => parsed,
         Err(error) => return Ok(usage(&error)),
     };
-    let template = match destination.template(&args.request, destination::body(args.request.body.as_deref())?) {
+    let RequestArgs { hold, cpu, key, body, .. } = &args.request;
+    let demands = Demands { hold: hold.is_some(), cpu: cpu.is_some(), key: key.is_some() };
+    let template = match destination.template(&args.request, destination::body(body.as_deref())?, demands) {
         Ok(template) => template,
         Err(error) => return Ok(usage(&error)),
     };

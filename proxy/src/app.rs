@@ -4,13 +4,14 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, ensure};
 use galton_core::host::{Input, ScaleUpAnswer};
 use galton_core::scenario::Architecture;
-use galton_core::wire::Announce;
+use galton_core::wire::{Announce, HostInfo, HostNumber};
 use galton_core::{HostId, Scenario};
 use galton_runtime::admin::{self, Routes};
 use galton_runtime::book::Book;
@@ -19,11 +20,12 @@ use galton_runtime::records::RecordWriter;
 use galton_runtime::role::{self, RoleArgs};
 use galton_runtime::shutdown::Cause;
 use galton_runtime::timer::Timer;
-use galton_runtime::{Shutdown, child, scenario_file, telemetry};
+use galton_runtime::{Shutdown, child, http_client, scenario_file, telemetry};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::task::spawn_local;
 
 use crate::engine::Outside;
+use crate::limits;
 use crate::metrics::Metrics;
 use crate::posts::{self, Posts};
 use crate::proxy::Proxy;
@@ -37,21 +39,28 @@ use crate::watch::Watch;
 pub struct Args {
     #[command(flatten)]
     pub(crate) role: RoleArgs,
-    /// Which host this is, from 0
-    #[arg(long, value_name = "H", default_value_t = 0)]
-    host: u32,
+    /// Which host this is, from 0; auto: the scaler says
+    #[arg(long, value_name = "H|auto", default_value = "0", env = "GALTON_HOST")]
+    host: Number,
     /// A second address, which all proxies of a machine serve together
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", env = "GALTON_SHARED_LISTEN")]
     shared_listen: Option<SocketAddr>,
     /// Address of the scaler's admin port
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", env = "GALTON_SCALER")]
     scaler: String,
     /// The load map shared by all hosts (least connections), created by the scaler
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "GALTON_MAP")]
     pub(crate) map: Option<PathBuf>,
     /// Write decision records here
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "GALTON_RECORDS")]
     records: Option<PathBuf>,
+}
+
+/// `--host`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Number {
+    Fixed(HostId),
+    Auto,
 }
 
 /// Runs a load-balancer host until it is told to stop.
@@ -72,22 +81,47 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     telemetry::register_process(&registry, "proxy")?;
     let book = Book::create(args.role.book.as_deref())?;
     book.register(&registry)?;
-    let metrics = Rc::new(Metrics::new(book, &registry, HostId(args.host))?);
+    let host = match args.host {
+        Number::Fixed(host) => host,
+        Number::Auto => role::run_local(number(&args.scaler))?,
+    };
+    let metrics = Rc::new(Metrics::new(book, &registry, host)?);
     let listener = role::bind(args.role.listen)?;
     let shared = args.shared_listen.map(role::bind_shared).transpose()?;
     let ready = Arc::new(AtomicBool::new(false));
     let admin = admin::spawn(args.role.admin, Routes { ready: Arc::clone(&ready), registry, handler: None })?;
+    let data = args.role.advertised(listener.local_addr()?)?;
+    let info = HostInfo { host, data, admin: args.role.advertised(admin.addr)? };
     let announce = Announce {
         role: "proxy".to_owned(),
-        data: Some(listener.local_addr()?.to_string()),
-        admin: admin.addr.to_string(),
+        data: Some(info.data.clone()),
+        admin: info.admin.clone(),
         pid: std::process::id(),
     };
     role::run_local(async move {
-        let proxy = assemble(&args, scenario, metrics)?;
+        let proxy = assemble(&args, scenario, metrics, host)?;
         child::announce(&announce)?;
-        serve(proxy, args.scaler, std::iter::once(listener).chain(shared).collect(), ready, shutdown).await
+        let listeners = std::iter::once(listener).chain(shared).collect();
+        serve(proxy, args.scaler, info, listeners, ready, shutdown).await
     })
+}
+
+/// Asks the scaler for a number until it gives one: it may be starting, or still think of a host that has died.
+async fn number(scaler: &str) -> anyhow::Result<HostId> {
+    let deadline = tokio::time::Instant::now() + limits::NUMBER;
+    let (mut pause, longest) = limits::BACKOFF;
+    loop {
+        let why = match http_client::post_json(scaler, "/v1/hosts", &(), limits::POST).await {
+            Ok(answer) if answer.status.is_success() => {
+                return Ok(serde_json::from_slice::<HostNumber>(&answer.body).context("the scaler's answer")?.host);
+            }
+            Ok(answer) => String::from_utf8_lossy(&answer.body).trim().to_owned(),
+            Err(error) => format!("{error:#}"),
+        };
+        ensure!(tokio::time::Instant::now() < deadline, "no host number within {:?}: {why}", limits::NUMBER);
+        tokio::time::sleep(pause).await;
+        pause = longest.min(pause * 2);
+    }
 }
 
 /// The scenario, if everything fits together.
@@ -100,8 +134,7 @@ pub(crate) fn configured(args: &Args) -> anyhow::Result<Scenario> {
 }
 
 /// The proxy with everything it needs that may not be had. Must be called on the data plane's thread.
-pub(crate) fn assemble(args: &Args, scenario: Scenario, metrics: Rc<Metrics>) -> anyhow::Result<Proxy> {
-    let host = HostId(args.host);
+pub(crate) fn assemble(args: &Args, scenario: Scenario, metrics: Rc<Metrics>, host: HostId) -> anyhow::Result<Proxy> {
     let map = args.map.as_ref().filter(|_| scenario.load_balancer.architecture == Architecture::LeastConns);
     let outside = Outside {
         host,
@@ -120,20 +153,26 @@ pub(crate) fn assemble(args: &Args, scenario: Scenario, metrics: Rc<Metrics>) ->
 pub(crate) async fn serve(
     proxy: Proxy,
     scaler: String,
+    info: HostInfo,
     listeners: Vec<TcpListener>,
     ready: Arc<AtomicBool>,
     shutdown: Shutdown,
 ) -> anyhow::Result<ExitCode> {
     let listeners = listeners.into_iter().map(tokio::net::TcpListener::from_std).collect::<Result<Vec<_>, _>>()?;
     let proxy = Rc::new(proxy);
-    let mut watch = spawn_local(Watch::new(Rc::clone(&proxy), scaler.clone(), Arc::clone(&ready)).run());
+    let mut watch = spawn_local(Watch::new(Rc::clone(&proxy), scaler.clone(), info, Arc::clone(&ready)).run());
     spawn_local(speak(Rc::clone(&proxy), scaler));
     spawn_local(wakes(Rc::clone(&proxy)));
     let outside = Rc::clone(&proxy.outside);
     let server = Server::new(proxy, Capacity::of(descriptors()));
     let cause = tokio::select! {
         cause = shutdown.wait() => cause,
-        fatal = &mut watch => return Err(fatal.context("the watch panicked")?),
+        fatal = &mut watch => {
+            let fatal = fatal.context("the watch panicked")?;
+            drop(listeners);
+            server.drain().await;
+            return Err(fatal);
+        }
         never = server.accept_all(&listeners) => match never {},
     };
     drop(listeners);
@@ -143,7 +182,7 @@ pub(crate) async fn serve(
         return Ok(ExitCode::FAILURE);
     }
     if !server.drain().await {
-        tracing::warn!("requests were still in flight after {:?}", crate::limits::DRAIN);
+        tracing::warn!("requests were still in flight after {:?}", limits::DRAIN);
     }
     outside.wakes.iter().for_each(WakeSocket::unlink);
     Ok(ExitCode::SUCCESS)
@@ -178,4 +217,19 @@ fn descriptors() -> usize {
         tracing::warn!(%error, "cannot raise the limit on descriptors");
     }
     getrlimit(Resource::Nofile).current.map_or(usize::MAX, |n| n as usize)
+}
+
+// === impl Number ===
+
+impl FromStr for Number {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "auto" {
+            return Ok(Self::Auto);
+        }
+        text.parse()
+            .map(|host| Self::Fixed(HostId(host)))
+            .map_err(|_| "expected the number of a host, or auto".to_owned())
+    }
 }

@@ -56,6 +56,9 @@ pub(crate) const WATCH_LINE_BYTES: usize = 4 * 1024 * 1024;
 /// First and longest pause before the scaler is tried again.
 pub(crate) const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
+/// How long a proxy asks for a host number: longer than the scaler keeps one for a proxy that never came.
+pub(crate) const NUMBER: Duration = Duration::from_secs(30);
+
 /// What is in flight at SIGTERM may take this long to finish.
 pub(crate) const DRAIN: Duration = Duration::from_secs(5);
 

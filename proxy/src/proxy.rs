@@ -3,6 +3,7 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 
+use anyhow::ensure;
 use galton_core::Scenario;
 use galton_core::host::Endpoint;
 use galton_core::table::BucketTable;
@@ -40,15 +41,15 @@ impl Proxy {
         self.engine.get().cloned()
     }
 
-    /// The run starts, with this fleet. A second start changes nothing.
+    /// The run starts, with this fleet. Being told so again changes nothing.
     ///
     /// # Errors
-    /// The shared table does not let this host in.
+    /// The shared table does not let this host in, or it is another run.
     pub(crate) fn begin(&self, start: Start, version: u64, members: &[Member]) -> anyhow::Result<()> {
         if let Some(engine) = self.engine.get() {
-            if engine.clock.t0_ns() != start.t0_ns {
-                tracing::error!("the scaler started another run; this host stays in its own");
-            }
+            let own = engine.clock.t0_ns() == start.t0_ns;
+            // Its fleet, its load map, its time: all are the old ones. A new process joins the new run.
+            ensure!(own, "the scaler started another run; this host belongs to the one before");
             return Ok(());
         }
         let clock = ScenarioClock::new(start.t0_ns, self.scale);

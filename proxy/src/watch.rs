@@ -12,7 +12,7 @@ use anyhow::{Context, bail, ensure};
 use bytes::{Buf, Bytes, BytesMut};
 use galton_core::TargetId;
 use galton_core::host::{Change, Input, ScaleUpAnswer};
-use galton_core::wire::{Member, WatchLine, WireChange, WireScaleUp};
+use galton_core::wire::{HostInfo, Member, WatchLine, WireChange, WireScaleUp};
 use galton_runtime::mono_ns;
 use http::{Request, header};
 use http_body_util::{BodyExt, Empty};
@@ -31,6 +31,8 @@ use crate::proxy::{Proxy, endpoint};
 pub(crate) struct Watch {
     proxy: Rc<Proxy>,
     scaler: String,
+    /// Where the watch begins; says who and where this host is.
+    path: String,
     /// Says whether the stream is there.
     ready: Arc<AtomicBool>,
     /// The fleet at T0, as far as it is known: version and ready targets.
@@ -43,8 +45,10 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Of the scaler at this address; `ready` follows whether the stream is there.
-    pub(crate) fn new(proxy: Rc<Proxy>, scaler: String, ready: Arc<AtomicBool>) -> Self {
-        Self { proxy, scaler, ready, known: RefCell::default(), fatal: RefCell::default() }
+    pub(crate) fn new(proxy: Rc<Proxy>, scaler: String, info: HostInfo, ready: Arc<AtomicBool>) -> Self {
+        let HostInfo { host, data, admin } = info;
+        let path = format!("/v1/watch?host={host}&data={data}&admin={admin}");
+        Self { proxy, scaler, path, ready, known: RefCell::default(), fatal: RefCell::default() }
     }
 
     /// Watches until this host cannot take part in the run.
@@ -77,8 +81,7 @@ impl Watch {
         stream.set_nodelay(true)?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let watching = async {
-            let path = format!("/v1/watch?host={}", self.proxy.outside.host);
-            let request = Request::get(path).header(header::HOST, &self.scaler).body(Empty::<Bytes>::new())?;
+            let request = Request::get(&self.path).header(header::HOST, &self.scaler).body(Empty::<Bytes>::new())?;
             let response = sender.send_request(request).await?;
             ensure!(response.status().is_success(), "the scaler answered {}", response.status());
             self.lines(response.into_body()).await

@@ -1,5 +1,6 @@
 //! Children: how a process announces itself to its parent, follows it into death, and how a parent starts one.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
@@ -11,6 +12,8 @@ use anyhow::{Context as _, anyhow};
 use galton_core::wire::Announce;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{ChildStdin, ChildStdout, Command};
+
+use crate::telemetry;
 
 /// How much of a failed child's log an error shows: its last lines, within so many bytes.
 const TAIL_LINES: usize = 10;
@@ -24,6 +27,11 @@ pub fn announce(announce: &Announce) -> std::io::Result<()> {
     serde_json::to_writer(&mut out, announce)?;
     out.write_all(b"\n")?;
     out.flush()
+}
+
+/// Whether this environment variable stands for a flag: those of a parent are not its children's, whose flags say all.
+fn is_setting(name: &OsStr) -> bool {
+    name.to_string_lossy().starts_with("GALTON_") && name != telemetry::LOG_VARIABLE
 }
 
 /// A child process that announced itself.
@@ -44,7 +52,11 @@ pub struct Child {
 /// the conductor alone; stderr goes to the file `log` (appended), or is inherited. Waits for the announcement until
 /// `deadline` from now. On failure the error holds the last lines of the log, and the child is killed.
 pub async fn spawn(program: &Path, args: &[String], log: Option<PathBuf>, deadline: Duration) -> anyhow::Result<Child> {
-    let mut process = Command::new(program)
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_setting(name)) {
+        command.env_remove(name);
+    }
+    let mut process = command
         .args(args)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -1,7 +1,7 @@
 //! What every role's `Args` and `run` begin with: the flags they share, a listening socket, a single-threaded runtime.
 
 use std::future::Future;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -17,22 +17,26 @@ const MAX_TIME_SCALE: f64 = 1000.0;
 #[derive(Clone, Debug, clap::Args)]
 pub struct RoleArgs {
     /// Scenario file (JSON or YAML)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "GALTON_SCENARIO")]
     pub scenario: Option<PathBuf>,
     /// Run so many times faster than the scenario says (0.25: four times slower)
-    #[arg(long, value_name = "S", default_value = "1", value_parser = time_scale)]
+    #[arg(long, value_name = "S", default_value = "1", value_parser = time_scale, env = "GALTON_TIME_SCALE")]
     pub time_scale: f64,
     /// Address of the data port; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", env = "GALTON_LISTEN")]
     pub listen: SocketAddr,
     /// Address of the admin port; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", env = "GALTON_ADMIN")]
     pub admin: SocketAddr,
+    /// Name or address under which others reach this process [default: where it listens, or what its host name stands for if that is
+    /// every address]
+    #[arg(long, value_name = "HOST", env = "GALTON_ADVERTISE")]
+    pub advertise: Option<String>,
     /// Stop when stdin ends: the parent is gone
     #[arg(long)]
     pub lifeline: bool,
     /// File for the counters, so that they survive a SIGKILL
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "GALTON_BOOK")]
     pub book: Option<PathBuf>,
 }
 
@@ -44,6 +48,31 @@ pub fn time_scale(s: &str) -> Result<f64, String> {
     } else {
         Err(format!("must be above 0 and at most {MAX_TIME_SCALE}"))
     }
+}
+
+impl RoleArgs {
+    /// How others reach a socket that is bound to `addr`.
+    pub fn advertised(&self, addr: SocketAddr) -> anyhow::Result<String> {
+        match &self.advertise {
+            Some(host) if host.contains(':') => Ok(format!("[{host}]:{}", addr.port())),
+            Some(host) => Ok(format!("{host}:{}", addr.port())),
+            None if addr.ip().is_unspecified() => own_address(addr),
+            None => Ok(addr.to_string()),
+        }
+    }
+}
+
+/// What the name of this machine (in a container: of the container) stands for, in the family of `addr`.
+fn own_address(addr: SocketAddr) -> anyhow::Result<String> {
+    let uname = rustix::system::uname();
+    let name = uname.nodename().to_string_lossy();
+    let found = (&*name, addr.port()).to_socket_addrs();
+    let mut found =
+        found.with_context(|| format!("{name}, the name of this machine, has no address: give --advertise"))?;
+    let own = found.find(|own| own.is_ipv4() == addr.is_ipv4() && !own.ip().is_loopback());
+    own.map(|own| own.to_string()).with_context(|| {
+        format!("{name}, the name of this machine, has no address that others reach: give --advertise")
+    })
 }
 
 /// Binds a listening socket, non-blocking, ready for `tokio::net::TcpListener::from_std`.

@@ -16,6 +16,9 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use crate::clock::{process_cpu_ns, unix_ns};
 use crate::families;
 
+/// Sets the level of the logs.
+pub(crate) const LOG_VARIABLE: &str = "GALTON_LOG";
+
 const BUILD_INFO: &str = "galton_build_info";
 const BUILD_INFO_HELP: &str = "Version and role; always 1.";
 
@@ -23,7 +26,7 @@ const BUILD_INFO_HELP: &str = "Version and role; always 1.";
 pub fn init(role: &'static str) {
     let filter = EnvFilter::builder()
         .with_default_directive(tracing::level_filters::LevelFilter::INFO.into())
-        .with_env_var("GALTON_LOG")
+        .with_env_var(LOG_VARIABLE)
         .from_env_lossy();
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     // An error means that somebody else has started logging: then it is theirs.

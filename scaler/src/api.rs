@@ -3,7 +3,10 @@
 //! | call | answer |
 //! |---|---|
 //! | `POST /start` `{t0_ns}` | 200; 409 if started; 503 until the initial fleet is up |
-//! | `GET /v1/watch?host=H` | 200, lines; 409 if H is watched for; without `host`: an observer |
+//! | `GET /v1/watch?host=H&data=A&admin=A` | 200, lines; 409 if H is watched for; without a query: an observer |
+//! | `POST /v1/hosts` | 200, `{host}`: a number for a proxy; 409 if there is none left |
+//! | `GET /v1/hosts` | 200: the proxies that watch, and where they are |
+//! | `GET /v1/prometheus` | 200: who is to be scraped, as Prometheus' HTTP service discovery reads it |
 //! | `POST /v1/scale-up` `{host, call}` | 202, the rest comes on the watch; 409 if nobody watches; without both: 200, 409 |
 //! | `POST /v1/scale-down` `{host?, target}` | 200 when it is being removed, 409 when refused |
 //! | `POST /v1/released` `{host, target}` | 200 |
@@ -11,7 +14,7 @@
 //! | `POST /stop` | 200, and the scaler ends |
 
 use bytes::Bytes;
-use galton_core::wire::{ReleasedCall, ScaleDownCall, ScaleUpCall, Start, TargetList};
+use galton_core::wire::{HostInfo, HostNumber, ReleasedCall, ScaleDownCall, ScaleUpCall, Start, TargetList};
 use galton_core::{CallId, HostId, TargetId};
 use galton_runtime::Shutdown;
 use galton_runtime::admin::{self, Body, Handler, json, text};
@@ -20,15 +23,19 @@ use http_body_util::{BodyExt, StreamBody};
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::discovery;
 use crate::driver::Event;
 use crate::journal::History;
-use crate::watch::Lines;
+use crate::watch::{Lines, Watcher};
 
 /// What the driver is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     Start { t0_ns: u64 },
-    Watch { host: Option<HostId> },
+    Watch(Watcher),
+    Number,
+    Hosts,
+    Prometheus,
     ScaleUp { waiter: Option<(HostId, CallId)>, asked_ns: Option<u64> },
     ScaleDown { host: Option<HostId>, target: TargetId },
     Released { host: HostId, target: TargetId },
@@ -45,6 +52,9 @@ pub(crate) enum Reply {
     /// This target is starting.
     Starting(TargetId),
     Targets(TargetList),
+    Number(HostNumber),
+    Hosts(Vec<HostInfo>),
+    Prometheus(Vec<discovery::Group>),
     Watch(Lines),
     /// The call can never be right.
     Bad(String),
@@ -76,12 +86,13 @@ pub(crate) fn handler(calls: mpsc::Sender<Event>, history: History, shutdown: Sh
 
 impl Call {
     /// The host it comes from, if it names one.
-    pub(crate) fn host(self) -> Option<HostId> {
+    pub(crate) fn host(&self) -> Option<HostId> {
         match self {
-            Self::Watch { host } | Self::ScaleDown { host, .. } => host,
+            Self::Watch(watcher) => watcher.as_ref().map(|of| of.host),
+            Self::ScaleDown { host, .. } => *host,
             Self::ScaleUp { waiter, .. } => waiter.map(|(host, _)| host),
-            Self::Released { host, .. } => Some(host),
-            Self::Start { .. } | Self::Targets => None,
+            Self::Released { host, .. } => Some(*host),
+            Self::Start { .. } | Self::Number | Self::Hosts | Self::Targets | Self::Prometheus => None,
         }
     }
 }
@@ -129,7 +140,10 @@ fn parse(request: &Request<Bytes>) -> Option<Result<Call, String>> {
         (&Method::POST, "/v1/released") => {
             body(request).map(|ReleasedCall { host, target }| Call::Released { host, target })
         }
+        (&Method::POST, "/v1/hosts") => Ok(Call::Number),
+        (&Method::GET, "/v1/hosts") => Ok(Call::Hosts),
         (&Method::GET, "/v1/targets") => Ok(Call::Targets),
+        (&Method::GET, "/v1/prometheus") => Ok(Call::Prometheus),
         _ => return None,
     })
 }
@@ -139,14 +153,15 @@ fn body<T: DeserializeOwned>(request: &Request<Bytes>) -> Result<T, String> {
 }
 
 fn watch(query: Option<&str>) -> Result<Call, String> {
-    let host = match query {
-        None | Some("") => None,
-        Some(query) => {
-            let host = query.strip_prefix("host=").and_then(|host| host.parse().ok());
-            Some(HostId(host.ok_or_else(|| format!("query {query:?}: expected host=<number>"))?))
-        }
+    let Some(query) = query.filter(|query| !query.is_empty()) else { return Ok(Call::Watch(None)) };
+    let wrong = || format!("query {query:?}: expected host=<number>&data=<address>&admin=<address>");
+    let [host, data, admin] = query.split('&').collect::<Vec<_>>()[..] else { return Err(wrong()) };
+    let value = |part: &str, name: &str| part.strip_prefix(name)?.strip_prefix('=').map(str::to_owned);
+    let parsed = || {
+        let host = HostId(value(host, "host")?.parse().ok()?);
+        Some(HostInfo { host, data: value(data, "data")?, admin: value(admin, "admin")? })
     };
-    Ok(Call::Watch { host })
+    parsed().map(|watcher| Call::Watch(Some(watcher))).ok_or_else(wrong)
 }
 
 fn scale_up(call: ScaleUpCall) -> Result<Call, String> {
@@ -164,6 +179,9 @@ fn render(reply: Reply) -> Response<Body> {
         Reply::Later => text(202, "accepted\n"),
         Reply::Starting(target) => json(200, &serde_json::json!({ "target": target })),
         Reply::Targets(list) => json(200, &list),
+        Reply::Number(number) => json(200, &number),
+        Reply::Hosts(hosts) => json(200, &hosts),
+        Reply::Prometheus(groups) => json(200, &groups),
         Reply::Watch(lines) => {
             let mut response = lines_of_json(String::new());
             *response.body_mut() = StreamBody::new(lines).boxed_unsync();
@@ -198,8 +216,20 @@ mod tests {
     fn calls_are_read() {
         let good = [
             ("POST", "/start", r#"{"t0_ns":7}"#, Call::Start { t0_ns: 7 }),
-            ("GET", "/v1/watch", "", Call::Watch { host: None }),
-            ("GET", "/v1/watch?host=3", "", Call::Watch { host: Some(HostId(3)) }),
+            ("GET", "/v1/watch", "", Call::Watch(None)),
+            (
+                "GET",
+                "/v1/watch?host=3&data=10.0.0.1:80&admin=10.0.0.1:81",
+                "",
+                Call::Watch(Some(HostInfo {
+                    host: HostId(3),
+                    data: "10.0.0.1:80".to_owned(),
+                    admin: "10.0.0.1:81".to_owned(),
+                })),
+            ),
+            ("POST", "/v1/hosts", "", Call::Number),
+            ("GET", "/v1/hosts", "", Call::Hosts),
+            ("GET", "/v1/prometheus", "", Call::Prometheus),
             ("POST", "/v1/scale-up", "{}", Call::ScaleUp { waiter: None, asked_ns: None }),
             (
                 "POST",
@@ -228,7 +258,7 @@ mod tests {
         assert_eq!(bad("POST", "/v1/scale-up", r#"{"host":1}"#), "body: host and call belong together");
         assert!(bad("POST", "/v1/scale-down", r#"{"target":"three"}"#).contains("expected t-<number from 1>"));
         assert!(bad("POST", "/v1/released", r#"{"target":"t-001"}"#).contains("missing field `host`"));
-        for query in ["host=", "host=-1", "host=1&x=2", "x=1", "host=99999999999"] {
+        for query in ["host=", "host=-1&data=a&admin=b", "host=1", "x=1", "host=99999999999&data=a&admin=b"] {
             assert!(bad("GET", &format!("/v1/watch?{query}"), "").contains("expected host=<number>"), "{query}");
         }
         assert_eq!(parsed("GET", "/start", ""), None);

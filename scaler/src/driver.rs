@@ -60,6 +60,8 @@ pub(crate) enum Event {
 pub(crate) struct Parts {
     pub(crate) scenario: Scenario,
     pub(crate) time_scale: f64,
+    /// Where others reach the scaler's own admin port.
+    pub(crate) admin: String,
     /// T0 is when the initial fleet is up.
     pub(crate) autostart: bool,
     /// Set when the initial fleet is up.

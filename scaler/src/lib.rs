@@ -3,6 +3,7 @@
 //! What is to be done, and when, is decided by [`galton_core::fleet`]; this crate does it.
 
 mod api;
+mod discovery;
 mod driver;
 mod files;
 mod journal;
@@ -11,7 +12,7 @@ mod metrics;
 mod processes;
 mod watch;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -44,17 +45,20 @@ pub struct Args {
     #[command(flatten)]
     pub role: RoleArgs,
     /// Directory of the run: fleet.jsonl, book/, log/ and metrics/ are written there; without it nothing is kept
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", env = "GALTON_RUN_DIR")]
     pub run_dir: Option<PathBuf>,
     /// File for the load map that least connections shares [default: load.map in the run directory]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "GALTON_MAP")]
     pub map: Option<PathBuf>,
     /// The galton program that targets are started from [default: this one]
     #[arg(long, value_name = "FILE")]
     pub program: Option<PathBuf>,
     /// Begin scenario time as soon as the initial fleet is up, not when told to
-    #[arg(long)]
+    #[arg(long, env = "GALTON_AUTOSTART")]
     pub autostart: bool,
+    /// Room for so many load-balancer hosts [default: as many as the scenario has]
+    #[arg(long, value_name = "N", env = "GALTON_HOSTS")]
+    pub hosts: Option<u32>,
 }
 
 /// Runs the scaler until it is told to stop; no target is left then.
@@ -82,7 +86,9 @@ fn scenario(args: &Args) -> anyhow::Result<Scenario> {
         "--listen {}: targets need a port each, so it must be 0",
         args.role.listen
     );
-    Ok(args.role.scenario.as_deref().map(|path| scenario_file::load(path, &[])).transpose()?.unwrap_or_default())
+    let hosts = args.hosts.map(|hosts| ("load_balancer.hosts".to_owned(), hosts.to_string()));
+    let load = |path: &Path| scenario_file::load(path, hosts.as_slice());
+    Ok(args.role.scenario.as_deref().map(load).transpose()?.unwrap_or_default())
 }
 
 async fn serve(args: Args, scenario: Scenario, shutdown: Shutdown) -> anyhow::Result<()> {
@@ -99,17 +105,19 @@ async fn serve(args: Args, scenario: Scenario, shutdown: Shutdown) -> anyhow::Re
     let (events, received) = mpsc::channel(EVENTS_WAITING);
     let ready = Arc::new(AtomicBool::new(false));
     let handler = api::handler(events.clone(), journal.history(), shutdown.clone());
-    announce(admin::spawn(args.role.admin, Routes { ready: ready.clone(), registry, handler: Some(handler) })?)?;
+    let admin = admin::spawn(args.role.admin, Routes { ready: ready.clone(), registry, handler: Some(handler) })?;
+    let admin = args.role.advertised(admin.addr)?;
+    announce(admin.clone())?;
 
     let processes = Processes::new(program(&args)?, files, events.clone());
     let (time_scale, autostart) = (args.role.time_scale, args.autostart);
     let timer = Timer::new().context("the precise timer")?;
-    let parts = Parts { scenario, time_scale, autostart, ready, events, timer, processes, journal, metrics, rows };
+    let parts =
+        Parts { scenario, time_scale, admin, autostart, ready, events, timer, processes, journal, metrics, rows };
     Driver::new(parts).serve(received, &shutdown).await
 }
 
-fn announce(admin: admin::AdminServer) -> anyhow::Result<()> {
-    let admin = admin.addr.to_string();
+fn announce(admin: String) -> anyhow::Result<()> {
     let announce = Announce { role: "scaler".to_owned(), data: None, admin, pid: std::process::id() };
     child::announce(&announce).context("announce on stdout")
 }
@@ -120,5 +128,6 @@ fn program(args: &Args) -> anyhow::Result<Program> {
         None => std::env::current_exe().context("find this program")?,
     };
     let (scenario, time_scale) = (args.role.scenario.clone(), args.role.time_scale);
-    Ok(Program { path, scenario, time_scale, ip: args.role.listen.ip() })
+    let advertise = args.role.advertise.clone();
+    Ok(Program { path, scenario, time_scale, ip: args.role.listen.ip(), advertise })
 }

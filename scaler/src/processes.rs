@@ -35,6 +35,8 @@ pub(crate) struct Program {
     pub(crate) time_scale: f64,
     /// Where targets listen, on ports that the kernel chooses.
     pub(crate) ip: IpAddr,
+    /// Under which name others reach them.
+    pub(crate) advertise: Option<String>,
 }
 
 /// Where a process that is up is found.
@@ -135,7 +137,9 @@ impl Program {
             ("--admin", listen),
             ("--book", text(book)?),
         ];
-        let flags = scenario.into_iter().chain(flags).flat_map(|(flag, value)| [flag.to_owned(), value]);
+        let advertise = self.advertise.clone().map(|host| ("--advertise", host));
+        let flags =
+            scenario.into_iter().chain(advertise).chain(flags).flat_map(|(flag, value)| [flag.to_owned(), value]);
         Ok(["target", "--lifeline"].map(str::to_owned).into_iter().chain(flags).collect())
     }
 }
@@ -160,6 +164,7 @@ mod tests {
             scenario: Some("/s/a.json".into()),
             time_scale: 0.25,
             ip: "::1".parse().unwrap(),
+            advertise: None,
         };
         let key = ProcessKey { target: TargetId(3), incarnation: 2 };
         let args = program.args(key, Path::new("/b")).unwrap().join(" ");

@@ -44,13 +44,19 @@ pub struct Args {
     #[command(flatten)]
     pub role: RoleArgs,
     /// Name of the slot
-    #[arg(long, value_name = "NAME", default_value = "t-001")]
+    #[arg(long, value_name = "NAME", default_value = "t-001", env = "GALTON_TARGET")]
     pub target: TargetId,
     /// The how-many-eth process of the slot, from 0
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub incarnation: Incarnation,
     /// Threads that spend CPU time (`cpu_mode: burn`): the cores of this target
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u32).range(1..=256),
+        env = "GALTON_BURN_THREADS"
+    )]
     pub burn_threads: u32,
 }
 
@@ -80,7 +86,7 @@ async fn serve(args: Args, config: Config, shutdown: Shutdown) -> anyhow::Result
     let app = Rc::new(App::new(config, metrics, ready.clone())?);
     let routes = Routes { ready, registry, handler: Some(control::handler(control::listen(app.clone()))) };
     let admin = admin::spawn(args.role.admin, routes)?.addr;
-    announce(data.to_string(), admin.to_string())?;
+    announce(args.role.advertised(data)?, args.role.advertised(admin)?)?;
 
     tokio::task::spawn_local(server::accept(listener, app.clone()));
     let cause = shutdown.wait().await;

@@ -192,7 +192,7 @@ fn run_dir(dir: &Path) -> Option<PathBuf> {
 
 /// Waits for a condition.
 #[track_caller]
-pub fn eventually(within: Duration, what: &str, condition: impl Fn() -> bool) {
+pub fn eventually(within: Duration, what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + within;
     while !condition() {
         assert!(Instant::now() < deadline, "not within {within:?}: {what}");

@@ -11,6 +11,7 @@ use prometheus::Registry;
 use super::*;
 use crate::args::Args;
 use crate::destination::Destination;
+use crate::exchange::Demands;
 use crate::pacing::{Closed, Limits, Open};
 use crate::scribe;
 use crate::settings::settings;
@@ -42,7 +43,7 @@ fn run(line: &str, addrs: &[std::net::SocketAddr], orders: watch::Receiver<Order
         Some(closed) => Box::new(closed),
         None => Box::new(Open::new(&Plan::new(&scenario), settings.limits)),
     };
-    let template = Destination::parse(&args.url).unwrap().template(&args.request, Default::default()).unwrap();
+    let template = template(&args.request);
     let job = Job {
         clock: ScenarioClock::new(mono_ns() + 20_000_000, 1.0),
         hosts: addrs
@@ -417,10 +418,7 @@ fn the_hard_stop_ends_everything_and_time_scales() {
     let job = Job {
         clock: ScenarioClock::new(started_ns, 10.0),
         hosts: vec![Dial::new(server.addr, Duration::from_secs(2))],
-        template: Destination::parse("http://127.0.0.1/")
-            .unwrap()
-            .template(&request_args(), Default::default())
-            .unwrap(),
+        template: template(&request_args()),
         keys: None,
         timeout: Nanos::from_millis(60_000),
         timeout_from_send: false,
@@ -453,10 +451,7 @@ fn without_a_drain_the_run_still_lasts_for_its_duration_and_the_last_request_goe
         let job = Job {
             clock: ScenarioClock::new(mono_ns() + 20_000_000, 1.0),
             hosts: vec![Dial::new(server.addr, Duration::from_secs(2))],
-            template: Destination::parse("http://127.0.0.1/")
-                .unwrap()
-                .template(&request_args(), Default::default())
-                .unwrap(),
+            template: template(&request_args()),
             keys: None,
             timeout: Nanos::from_millis(60_000),
             timeout_from_send: false,
@@ -477,4 +472,9 @@ fn without_a_drain_the_run_still_lasts_for_its_duration_and_the_last_request_goe
 
 fn request_args() -> crate::args::RequestArgs {
     Cli::try_parse_from(["loadgen"]).unwrap().args.request
+}
+
+fn template(args: &crate::args::RequestArgs) -> Template {
+    let demands = Demands { hold: args.hold.is_some(), cpu: args.cpu.is_some(), key: args.key.is_some() };
+    Destination::parse("http://127.0.0.1/").unwrap().template(args, Default::default(), demands).unwrap()
 }

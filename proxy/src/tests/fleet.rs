@@ -227,6 +227,18 @@ fn a_watch_that_breaks_is_opened_again_and_brings_the_whole_fleet() {
 }
 
 #[test]
+fn a_scaler_that_starts_another_run_ends_the_host() {
+    run(async {
+        let (first, second) = (FakeTarget::ok(1).await, FakeTarget::ok(2).await);
+        let mut rig = Rig::start("round_robin", &[&first]).await;
+        assert_eq!(rig.get().await.status, 200);
+        rig.scaler.break_off(hello(Some(rig.t0_ns + 1), 1, &[&second]));
+        let ended = (&mut rig.served).await.unwrap();
+        assert!(ended.unwrap_err().to_string().contains("another run"));
+    });
+}
+
+#[test]
 fn an_idle_target_is_proposed_for_removal() {
     run(async {
         let counts = |accepted_in_window| TargetCounts { accepted_in_window, in_flight: 0 };

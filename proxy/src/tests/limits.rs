@@ -5,7 +5,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use galton_core::wire::Start;
-use galton_core::{Nanos, RequestId};
+use galton_core::{HostId, Nanos, RequestId};
 use galton_runtime::mono_ns;
 use tokio::net::TcpListener;
 use tokio::task::spawn_local;
@@ -19,7 +19,7 @@ use crate::server::{Capacity, Server};
 /// A host that runs and knows one target, without a scaler.
 fn host(dir: &Path, target: &FakeTarget) -> Rc<Proxy> {
     let args = args(dir, "round_robin", ([127, 0, 0, 1], 1).into());
-    let proxy = assemble(&args, configured(&args).unwrap(), metrics(dir)).unwrap();
+    let proxy = assemble(&args, configured(&args).unwrap(), metrics(dir), HostId(0)).unwrap();
     proxy.outside.upstreams.learn(&target.member());
     proxy.begin(Start { t0_ns: mono_ns() }, 1, &[target.member()]).unwrap();
     Rc::new(proxy)

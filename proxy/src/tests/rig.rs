@@ -15,7 +15,7 @@ use bytes::Bytes;
 use clap::Parser;
 use futures_util::stream;
 use galton_core::table::{FleetRows, RowState};
-use galton_core::wire::{Member, Start, WatchLine};
+use galton_core::wire::{HostInfo, Member, Start, WatchLine};
 use galton_core::{HostId, Nanos, Scenario, TargetId};
 use galton_runtime::book::{self, Book};
 use galton_runtime::load_map::LoadMap;
@@ -316,8 +316,9 @@ impl Rig {
         let addr = listener.local_addr().unwrap();
         let ready = Arc::new(AtomicBool::new(false));
         let shutdown = Shutdown::listen(false).unwrap();
-        let proxy = assemble(&args, scenario, metrics(dir.path())).unwrap();
-        let serving = serve(proxy, scaler.addr.to_string(), vec![listener], Arc::clone(&ready), shutdown.clone());
+        let proxy = assemble(&args, scenario, metrics(dir.path()), HostId(0)).unwrap();
+        let info = HostInfo { host: HostId(0), data: addr.to_string(), admin: "127.0.0.1:1".to_owned() };
+        let serving = serve(proxy, scaler.addr.to_string(), info, vec![listener], Arc::clone(&ready), shutdown.clone());
         let served = spawn_local(serving);
         until("the watch", || ready.load(Ordering::Relaxed)).await;
         Self { dir, addr, scaler, map, t0_ns: t0_ns.unwrap_or_default(), shutdown, served }

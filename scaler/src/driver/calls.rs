@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use galton_core::fleet::{Input, Phase};
 use galton_core::record::FleetWhat;
-use galton_core::wire::{TargetInfo, TargetList};
+use galton_core::wire::{HostNumber, TargetInfo, TargetList};
 use galton_core::{CallId, HostId, Nanos, TargetId};
 use galton_runtime::mono_ns;
 
 use super::{Driver, Event};
 use crate::api::{Call, Reply};
+use crate::discovery;
+use crate::watch::Watcher;
 
 /// How far T0 may be from now. Farther is no T0 but another clock.
 const T0_DISTANCE: Duration = Duration::from_secs(60);
@@ -26,7 +28,10 @@ impl Driver {
         }
         match call {
             Call::Targets => Ok(Reply::Targets(self.list())),
-            Call::Watch { host } => self.watch(host),
+            Call::Watch(watcher) => self.watch(watcher),
+            Call::Number => Ok(self.number()),
+            Call::Hosts => Ok(Reply::Hosts(self.watchers.places())),
+            Call::Prometheus => Ok(Reply::Prometheus(self.to_be_scraped())),
             Call::Start { t0_ns } => self.start_at(t0_ns),
             _ if self.run.is_none() => Ok(refused("the run has not started")),
             Call::ScaleUp { waiter: Some(waiter), asked_ns } => self.scale_up_for(waiter, self.asked(asked_ns)),
@@ -51,8 +56,9 @@ impl Driver {
     }
 
     /// Opens a watch. Its `Hello` comes when the initial fleet is up.
-    fn watch(&mut self, host: Option<HostId>) -> anyhow::Result<Reply> {
-        let (id, lines, ended) = match self.watchers.open(host) {
+    fn watch(&mut self, watcher: Watcher) -> anyhow::Result<Reply> {
+        let host = watcher.as_ref().map(|of| of.host);
+        let (id, lines, ended) = match self.watchers.open(watcher) {
             Ok(opened) => opened,
             Err(why) => return Ok(refused(why.to_string())),
         };
@@ -69,6 +75,22 @@ impl Driver {
             }
         }
         Ok(Reply::Watch(lines))
+    }
+
+    /// A number for a proxy that has none.
+    fn number(&mut self) -> Reply {
+        let room = self.parts.scenario.load_balancer.hosts;
+        match self.watchers.number(room, mono_ns()) {
+            Some(host) => Reply::Number(HostNumber { host }),
+            None => refused(format!("all {room} hosts are there (the scaler's --hosts makes room for more)")),
+        }
+    }
+
+    fn to_be_scraped(&self) -> Vec<discovery::Group> {
+        let mut groups = vec![discovery::scaler(&self.parts.admin)];
+        groups.extend(self.watchers.places().iter().map(discovery::proxy));
+        groups.extend(self.list().targets.iter().filter_map(discovery::target));
+        groups
     }
 
     fn scale_up_for(&mut self, waiter: (HostId, CallId), asked: Option<Nanos>) -> anyhow::Result<Reply> {

@@ -160,7 +160,7 @@ fn a_host_that_goes_away_holds_nothing_up() {
     let scaler = Setup::new(scenario()).started();
     let mut host = scaler.watch(Some(0));
     assert!(matches!(host.next(), WatchLine::Hello { .. }));
-    assert_eq!(scaler.get("/v1/watch?host=0").0, 409, "it is being watched for");
+    assert_eq!(scaler.get("/v1/watch?host=0&data=127.0.0.1:1&admin=127.0.0.1:2").0, 409, "it is being watched for");
     assert_eq!(scaler.post("/v1/scale-down", r#"{"target":"t-002"}"#).0, 200);
     drop(host);
     scaler.event(FleetWhat::Stopped, "t-002");
@@ -319,7 +319,7 @@ fn faulty_calls_are_refused_with_a_reason() {
     refused("POST", "/v1/scale-down", r#"{"target":"2"}"#, 400, "expected t-<number from 1>");
     refused("POST", "/v1/scale-down", r#"{"target":"t-009"}"#, 409, "t-009 is not ready");
     refused("POST", "/v1/released", r#"{"host":9,"target":"t-001"}"#, 400, "host 9");
-    refused("GET", "/v1/watch?host=2", "", 400, "host 2");
+    refused("GET", "/v1/watch?host=2&data=127.0.0.1:1&admin=127.0.0.1:2", "", 400, "host 2");
     refused("GET", "/v1/watch?hosts=1", "", 400, "expected host=<number>");
     refused("GET", "/v1/scale-up", "", 404, "nothing at GET /v1/scale-up");
     refused("POST", "/v1/elsewhere", "{}", 404, "nothing at POST /v1/elsewhere");

@@ -159,7 +159,7 @@ impl Scaler {
 
     /// Opens a watch, of a host or of an observer.
     pub(crate) fn watch(&self, host: Option<u32>) -> Watch {
-        let query = host.map_or_else(String::new, |host| format!("?host={host}"));
+        let query = host.map_or_else(String::new, |host| format!("?host={host}&data=127.0.0.1:1&admin=127.0.0.1:2"));
         let mut stream = TcpStream::connect(&self.admin).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         write!(stream, "GET /v1/watch{query} HTTP/1.0\r\n\r\n").unwrap();

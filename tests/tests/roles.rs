@@ -1,0 +1,150 @@
+//! The roles without a conductor: started by hand, or by a container engine.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use galton_core::wire::Announce;
+use galton_tests::{Galton, SOON, eventually};
+use serde_json::{Value, json};
+
+/// A role that runs; killed when dropped.
+struct Role {
+    child: Child,
+    announce: Announce,
+}
+
+impl Role {
+    fn start(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let announce = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{line:?}: {e}"));
+        Self { child, announce }
+    }
+
+    fn data(&self) -> &str {
+        self.announce.data.as_deref().unwrap()
+    }
+}
+
+impl Drop for Role {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Status and body of a GET.
+fn get(addr: &str, path: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect(addr).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\n\r\n").ok()?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).ok()?;
+    let status = text.get(9..12)?.parse().ok()?;
+    Some((status, text.split_once("\r\n\r\n")?.1.to_owned()))
+}
+
+fn json_of(addr: &str, path: &str) -> Value {
+    let (status, body) = get(addr, path).unwrap();
+    assert_eq!(status, 200, "{path}: {body}");
+    serde_json::from_str(&body).unwrap()
+}
+
+fn scaler(galton: &Galton) -> Role {
+    let mut command = galton.command(&["scaler", "--autostart", "--hosts", "3"]);
+    // What containers are told: variables stand for flags.
+    command.env("GALTON_SCENARIO", "scenario.json").env("GALTON_MAP", "load.map").env("GALTON_ADVERTISE", "127.0.0.1");
+    command.env("GALTON_LISTEN", "0.0.0.0:0").env("GALTON_ADMIN", "0.0.0.0:0");
+    Role::start(&mut command)
+}
+
+fn proxy(galton: &Galton, scaler: &Role) -> Role {
+    let args = ["proxy", "--host", "auto", "--scenario", "scenario.json", "--map", "load.map", "--scaler"];
+    Role::start(&mut galton.command(&[&args[..], &[scaler.announce.admin.as_str()]].concat()))
+}
+
+fn galton() -> Galton {
+    let galton = Galton::new(env!("CARGO_BIN_EXE_galton-under-test"));
+    let scenario = json!({
+        "traffic": {"request_duration_ms": {"distribution": "deterministic", "value_ms": 1}},
+        "load_balancer": {"architecture": "least_conns", "hosts": 1},
+        "targets": {"initial_count": 2},
+        "scaling": {"min_targets": 2, "max_targets": 2}
+    });
+    galton.file("scenario.json", &scenario.to_string());
+    galton
+}
+
+#[test]
+fn proxies_get_their_numbers_and_everybody_is_found() {
+    let galton = galton();
+    let scaler = scaler(&galton);
+    assert!(scaler.announce.admin.starts_with("127.0.0.1:"), "{}", scaler.announce.admin);
+    let proxies = [proxy(&galton, &scaler), proxy(&galton, &scaler), proxy(&galton, &scaler)];
+    for proxy in &proxies {
+        let healthy = || galton.output(&["healthcheck", "--admin", &proxy.announce.admin]).status.success();
+        eventually(SOON, "a healthy proxy", healthy);
+    }
+    let hosts = json_of(&scaler.announce.admin, "/v1/hosts");
+    let mut found: Vec<&str> = hosts.as_array().unwrap().iter().map(|host| host["data"].as_str().unwrap()).collect();
+    found.sort_unstable();
+    let mut started: Vec<&str> = proxies.iter().map(Role::data).collect();
+    started.sort_unstable();
+    assert_eq!(found, started);
+    let numbers: Vec<u64> = hosts.as_array().unwrap().iter().map(|host| host["host"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, [0, 1, 2]);
+
+    let groups = json_of(&scaler.announce.admin, "/v1/prometheus");
+    let mut instances: Vec<&str> =
+        groups.as_array().unwrap().iter().map(|group| group["labels"]["instance"].as_str().unwrap()).collect();
+    instances.sort_unstable();
+    assert_eq!(instances, ["proxy-0", "proxy-1", "proxy-2", "scaler", "t-001", "t-002"]);
+    for group in groups.as_array().unwrap() {
+        let (status, metrics) = get(group["targets"][0].as_str().unwrap(), "/metrics").unwrap();
+        assert_eq!(status, 200);
+        assert!(metrics.contains("galton_build_info"), "{metrics}");
+    }
+    for proxy in &proxies {
+        assert_eq!(get(proxy.data(), "/").unwrap().0, 200);
+    }
+}
+
+#[test]
+fn a_scaler_that_comes_back_begins_another_run_and_ends_the_old_proxies() {
+    let galton = galton();
+    let mut first = scaler(&galton);
+    let admin = first.announce.admin.clone();
+    let mut old = proxy(&galton, &first);
+    eventually(SOON, "the old proxy serves", || get(old.data(), "/").is_some_and(|(status, _)| status == 200));
+    first.child.kill().unwrap();
+    first.child.wait().unwrap();
+    let second = Role::start(
+        galton
+            .command(&["scaler", "--autostart", "--scenario", "scenario.json", "--map", "load.map"])
+            .args(["--admin", &admin]),
+    );
+    let status = {
+        let mut status = None;
+        eventually(SOON, "the end of the old proxy", || {
+            status = old.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    };
+    assert_eq!(status.code(), Some(1), "so that a restart policy starts it again");
+    let new = proxy(&galton, &second);
+    eventually(SOON, "the new proxy serves", || get(new.data(), "/").is_some_and(|(status, _)| status == 200));
+}
+
+#[test]
+fn a_process_that_is_not_there_is_not_healthy() {
+    let galton = galton();
+    let output = galton.output(&["healthcheck", "--admin", "127.0.0.1:1"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("127.0.0.1:1"), "{output:?}");
+}
