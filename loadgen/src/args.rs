@@ -13,29 +13,34 @@ use crate::measure_args::MeasureArgs;
 use crate::output;
 use crate::units::{self, ArrivalKind, Keys, Profile, ThinkDist};
 
-/// What a scenario says itself, and what only a run of its own prints.
-const STANDALONE: [&str; 30] = [
-    "url",
+/// What a scenario says itself.
+const MODEL: [&str; 20] = [
     "concurrency",
     "num_requests",
     "duration",
     "rate",
     "arrival",
-    "max_in_flight",
     "profile",
     "schedule",
     "speedup",
     "sessions",
+    "max_in_flight",
     "overflow",
-    "think_dist",
-    "key",
     "think_time_ms",
+    "think_dist",
     "on_error",
     "seed",
     "drain",
     "timeout",
     "hold",
     "cpu",
+    "key",
+];
+
+/// What only a run of its own has.
+const STANDALONE: [&str; 11] = [
+    "url",
+    "scaler",
     "warmup",
     "slo",
     "output_dir",
@@ -70,11 +75,13 @@ pub struct Args {
     #[command(flatten)]
     pub(crate) output: OutputArgs,
     #[command(flatten)]
+    pub(crate) testbed: TestbedArgs,
+    #[command(flatten)]
     pub(crate) conducted: ConductedArgs,
 }
 
 /// Who sends, when, and how often.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Model")]
 pub(crate) struct ModelArgs {
     /// Closed loop: N users, each with at most one request in flight. Default: 50, with 200 requests.
@@ -198,33 +205,42 @@ pub(crate) struct OutputArgs {
     pub(crate) strict: bool,
 }
 
-/// The load generator as a part of a run: the scenario says what to send, a conductor says when to begin.
+/// Several load-balancer hosts, and the traffic of a scenario.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Testbed")]
+pub(crate) struct TestbedArgs {
+    /// Send the traffic of this scenario file; excludes the model flags.
+    #[arg(long, value_name = "FILE", env = "GALTON_SCENARIO", conflicts_with_all = MODEL)]
+    pub(crate) scenario: Option<PathBuf>,
+    /// Send to the proxies that this scaler knows of, each request to the host that the plan says.
+    #[arg(long, value_name = "ADDR", env = "GALTON_SCALER", conflicts_with = "proxy")]
+    pub(crate) scaler: Option<String>,
+    /// Address of the data port of one load-balancer host, HOST=ADDR; repeatable, every host once.
+    #[arg(long, value_name = "HOST=ADDR", value_parser = proxy)]
+    pub(crate) proxy: Vec<(u32, SocketAddr)>,
+}
+
+/// The load generator as a part of a run: a conductor says when to begin, and makes the report.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Under a conductor")]
 pub(crate) struct ConductedArgs {
-    /// Send the traffic of this scenario file; excludes the model flags.
-    #[arg(long, value_name = "FILE", requires = "proxy", requires = "trace", conflicts_with_all = STANDALONE)]
-    pub(crate) scenario: Option<PathBuf>,
-    /// Run S times faster than the scenario says.
-    #[arg(long, value_name = "S", default_value_t = 1.0, requires = "scenario", value_parser = role::time_scale)]
-    pub(crate) time_scale: f64,
-    /// Address of the data port of one load-balancer host, HOST=ADDR; repeatable, every host once.
-    #[arg(long, value_name = "HOST=ADDR", requires = "scenario", value_parser = proxy)]
-    pub(crate) proxy: Vec<(u32, SocketAddr)>,
     /// Write the trace there: one CSV line per planned request.
-    #[arg(long, value_name = "FILE", requires = "scenario")]
+    #[arg(long, value_name = "FILE", requires = "scenario", requires = "proxy", conflicts_with_all = STANDALONE)]
     pub(crate) trace: Option<PathBuf>,
+    /// Run S times faster than the scenario says.
+    #[arg(long, value_name = "S", default_value_t = 1.0, requires = "trace", value_parser = role::time_scale)]
+    pub(crate) time_scale: f64,
     /// Keep the counters in this memory-mapped file.
-    #[arg(long, value_name = "FILE", requires = "scenario")]
+    #[arg(long, value_name = "FILE", requires = "trace")]
     pub(crate) book: Option<PathBuf>,
     /// Serve /metrics, /start and /stop there.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", requires = "scenario")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", requires = "trace")]
     pub(crate) admin: SocketAddr,
     /// Standard input is the lifeline: end when it ends.
-    #[arg(long, requires = "scenario")]
+    #[arg(long, requires = "trace")]
     pub(crate) lifeline: bool,
     /// Begin when `POST /start` says so, not at once.
-    #[arg(long, requires = "scenario")]
+    #[arg(long, requires = "trace")]
     pub(crate) wait_start: bool,
 }
 

@@ -19,6 +19,7 @@ use galton_core::scenario::TrafficModel;
 use galton_core::wire::{Announce, Progress, Start};
 use galton_core::{Outcome, Scenario};
 use galton_report::Generator;
+use galton_results::Usage;
 use galton_runtime::admin::{self, Body, Routes};
 use galton_runtime::book::Book;
 use galton_runtime::shutdown::Cause;
@@ -31,13 +32,12 @@ use crate::alarm::Alarm;
 use crate::args::Args;
 use crate::destination::{self, Destination};
 use crate::exchange::{Demands, Template};
+use crate::hosts;
 use crate::link::Dial;
 use crate::meters::Meters;
 use crate::pacing::{Closed, Limits, Open, Pacing};
 use crate::scribe::{self, TraceFile};
 use crate::sender::{Job, Order, Sender};
-use crate::settings::UsageError;
-use crate::standalone;
 use crate::tally::Tally;
 
 /// The proxy answers at the deadline; after this much more machine time we no longer believe that it will.
@@ -65,11 +65,8 @@ struct Assignment {
 }
 
 /// Runs until told to stop.
-pub(crate) fn run(args: &Args, scenario: &Path) -> anyhow::Result<ExitCode> {
-    let assignment = match assignment(args, scenario)? {
-        Ok(assignment) => assignment,
-        Err(error) => return Ok(standalone::usage(&error)),
-    };
+pub(crate) fn run(args: &Args, trace: &Path) -> anyhow::Result<ExitCode> {
+    let assignment = assignment(args, trace)?;
     telemetry::init("loadgen");
     role::raise_descriptor_limit();
     let shutdown = Shutdown::listen(args.conducted.lifeline)?;
@@ -93,41 +90,18 @@ pub(crate) fn run(args: &Args, scenario: &Path) -> anyhow::Result<ExitCode> {
     role::run_local(serve(assignment, desk, shutdown, admin.addr, ready))
 }
 
-/// Everything that the flags and files say. The inner error is wrong usage.
-fn assignment(args: &Args, path: &Path) -> anyhow::Result<Result<Assignment, UsageError>> {
+/// Everything that the flags and files say.
+fn assignment(args: &Args, trace: &Path) -> anyhow::Result<Assignment> {
+    let path = args.testbed.scenario.as_deref().context("--trace without --scenario")?;
+    let scenario = scenario_file::load(path, &[]).map_err(Usage::error)?;
+    let addrs = hosts::of(&args.testbed.proxy, scenario.load_balancer.hosts).map_err(Usage::error)?;
+    let hosts = addrs.into_iter().map(|addr| Dial::new(addr, args.request.connect_timeout)).collect();
+    let demands = Demands { hold: true, cpu: true, key: false };
+    let destination = Destination::parse(&args.url).map_err(Usage::error)?;
     let body = destination::body(args.request.body.as_deref())?;
-    let parsed = scenario_file::load(path, &[]).map_err(|e| UsageError(e.to_string())).and_then(|scenario| {
-        let addrs = proxies(&args.conducted.proxy, scenario.load_balancer.hosts)?;
-        let hosts = addrs.into_iter().map(|addr| Dial::new(addr, args.request.connect_timeout)).collect();
-        let demands = Demands { hold: true, cpu: true, key: false };
-        let template = Destination::parse(&args.url)?.template(&args.request, body, demands)?;
-        Ok((scenario, hosts, template))
-    });
-    let (scenario, hosts, template) = match parsed {
-        Ok(parsed) => parsed,
-        Err(error) => return Ok(Err(error)),
-    };
-    let trace = args.conducted.trace.as_deref().context("--scenario without --trace")?;
-    let trace = scribe::create_trace(trace)?;
+    let template = destination.template(&args.request, body, demands).map_err(Usage::error)?;
     let (time_scale, wait_start) = (args.conducted.time_scale, args.conducted.wait_start);
-    Ok(Ok(Assignment { scenario, time_scale, hosts, template, trace, wait_start }))
-}
-
-/// The address of every host, by its number.
-fn proxies(given: &[(u32, SocketAddr)], hosts: u32) -> Result<Vec<SocketAddr>, UsageError> {
-    if let Some((host, _)) = given.iter().find(|(host, _)| *host >= hosts) {
-        return Err(UsageError(format!("--proxy {host}=…: the scenario has {hosts} hosts, from 0")));
-    }
-    (0..hosts)
-        .map(|host| {
-            let mut addrs = given.iter().filter(|(h, _)| *h == host).map(|(_, addr)| *addr);
-            match (addrs.next(), addrs.next()) {
-                (Some(addr), None) => Ok(addr),
-                (None, _) => Err(UsageError(format!("--proxy {host}=ADDR is missing: the scenario has {hosts} hosts"))),
-                (Some(_), Some(_)) => Err(UsageError(format!("--proxy {host}=… is there twice"))),
-            }
-        })
-        .collect()
+    Ok(Assignment { scenario, time_scale, hosts, template, trace: scribe::create_trace(trace)?, wait_start })
 }
 
 /// Announces, waits for the start, sends, and then serves the metrics until told to stop.

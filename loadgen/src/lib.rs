@@ -11,16 +11,20 @@ mod conducted;
 mod destination;
 mod exchange;
 mod exposition;
+mod hosts;
 mod link;
 mod measure_args;
 mod merge;
 mod meters;
+mod mission;
 mod occupancy;
 mod output;
 mod pacing;
+mod plan;
 mod progress;
 mod results;
 mod scribe;
+mod search;
 mod sender;
 mod settings;
 mod standalone;
@@ -35,13 +39,13 @@ use std::process::ExitCode;
 
 pub use args::{Args, ProgressStyle};
 
-/// Runs the load generator until it is done: standalone, or under a conductor with `--scenario`.
+/// Runs the load generator until it is done: standalone, or under a conductor with `--trace`.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(command) = &args.command {
         return command.run();
     }
-    match args.conducted.scenario.clone() {
-        Some(scenario) => conducted::run(&args, &scenario),
+    match &args.conducted.trace {
+        Some(trace) => conducted::run(&args, trace),
         None => standalone::run(&args),
     }
 }

@@ -58,6 +58,20 @@ impl Output {
         Ok(Self { dir, json: args.json.clone(), quiet: args.quiet, trace })
     }
 
+    /// For a run of which nothing is kept.
+    pub(crate) fn nowhere() -> Self {
+        Self { dir: None, json: None, quiet: true, trace: None }
+    }
+
+    /// Writes JSON to stdout, or to a file.
+    pub(crate) fn write_json(path: &Path, json: &str) -> anyhow::Result<()> {
+        if path == Path::new(STDOUT) {
+            terminal::print(json);
+            return Ok(());
+        }
+        write(path, json)
+    }
+
     /// Of runs that are put together.
     pub(crate) fn of_merged(dir: Option<&Path>, json: Option<&Path>, quiet: bool) -> anyhow::Result<Self> {
         let dir = dir.map(|dir| new_dir::itself_or_below(dir, "merged")).transpose()?;

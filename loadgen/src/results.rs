@@ -22,9 +22,9 @@ use crate::settings::Settings;
 /// `--strict`, and the measurement is not valid.
 const NOT_VALID: u8 = 98;
 /// An objective of `--slo` was not kept.
-const NOT_KEPT: u8 = 99;
+pub(crate) const NOT_KEPT: u8 = 99;
 /// Stopped by Ctrl-C or SIGTERM; the results are written.
-const INTERRUPTED: u8 = 130;
+pub(crate) const INTERRUPTED: u8 = 130;
 
 /// The keys of a scenario that a load generator has a use for.
 const TRAFFIC: [&str; 5] = ["arrival", "closed_loop", "timeout_ms", "request_duration_ms", "cpu_demand"];

@@ -3,16 +3,18 @@
 //! The result is a [`Scenario`], so that the flags and a scenario file drive the same code.
 
 mod open;
+mod scenario;
 mod users;
 mod words;
 
+use std::path::Path;
 use std::time::Duration;
 
 use galton_core::dist::Dist;
 use galton_core::scenario::{Scenario, TrafficModel};
 use galton_core::{Nanos, plan::Plan};
 
-use crate::args::{Args, ModelArgs};
+use crate::args::{ModelArgs, RequestArgs};
 use crate::link::Protocol;
 use crate::pacing::{Closed, Limits, Open, Pacing};
 use crate::units::Keys;
@@ -34,6 +36,8 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     /// How long to wait for what is in flight.
     pub(crate) drain: Nanos,
+    /// How long after the deadline we give up ourselves, machine time.
+    pub(crate) grace_ns: u64,
     /// The keys that requests carry.
     pub(crate) keys: Option<Keys>,
     /// What is spoken, and how many requests a connection carries at most.
@@ -51,25 +55,28 @@ struct Model {
     words: String,
 }
 
-/// What the flags mean.
-pub(crate) fn settings(args: &Args) -> Result<Settings, UsageError> {
-    let Model { traffic, limits, duration, words } = model(&args.model)?;
-    let (protocol, max_requests_per_conn) = connections(args)?;
+/// What the flags mean, or the scenario that stands for them.
+pub(crate) fn settings(args: &ModelArgs, request: &RequestArgs, file: Option<&Path>) -> Result<Settings, UsageError> {
+    let (protocol, max_requests_per_conn) = connections(request)?;
+    if let Some(file) = file {
+        return scenario::settings(file, protocol, max_requests_per_conn);
+    }
+    let Model { traffic, limits, duration, words } = model(args)?;
     let mut scenario = Scenario::default();
     "loadgen".clone_into(&mut scenario.name);
-    scenario.simulation.seed = args.model.seed.unwrap_or(scenario.simulation.seed);
+    scenario.simulation.seed = args.seed.unwrap_or(scenario.simulation.seed);
     scenario.simulation.duration = duration;
     scenario.traffic.model = traffic;
-    scenario.traffic.timeout = nanos(args.request.timeout);
+    scenario.traffic.timeout = nanos(request.timeout);
     scenario.load_balancer.hosts = 1;
     // What is not asked for is not drawn: the record of a request says what was demanded of the server.
     let asked = |dist: &Option<Dist>| dist.clone().unwrap_or(Dist::Deterministic { value: 0.0 });
-    scenario.traffic.request_duration_ms = asked(&args.request.hold);
-    scenario.traffic.cpu_demand = asked(&args.request.cpu);
-    let drain = args.model.drain.map_or(scenario.traffic.timeout + SLACK, nanos);
+    scenario.traffic.request_duration_ms = asked(&request.hold);
+    scenario.traffic.cpu_demand = asked(&request.cpu);
+    let drain = args.drain.map_or(scenario.traffic.timeout + SLACK, nanos);
     let words = format!("seed {}: {words}", scenario.simulation.seed);
-    let keys = args.request.key.clone();
-    Ok(Settings { scenario, limits, drain, keys, protocol, max_requests_per_conn, words })
+    let keys = request.key.clone();
+    Ok(Settings { scenario, limits, drain, grace_ns: 0, keys, protocol, max_requests_per_conn, words })
 }
 
 /// The model that the flags name, by the one that no other model has.
@@ -106,12 +113,12 @@ fn refuse(belongs: &str, flags: &[(&str, bool)]) -> Result<(), UsageError> {
     }
 }
 
-fn connections(args: &Args) -> Result<(Protocol, Option<u64>), UsageError> {
-    let protocol = if args.request.http2 { Protocol::Http2 } else { Protocol::Http1 };
-    if args.request.http2 && !args.request.keepalive {
+fn connections(request: &RequestArgs) -> Result<(Protocol, Option<u64>), UsageError> {
+    let protocol = if request.http2 { Protocol::Http2 } else { Protocol::Http1 };
+    if request.http2 && !request.keepalive {
         return usage("--keepalive off belongs to HTTP/1.1: leave out --http2");
     }
-    let most = match (args.request.keepalive, args.request.max_requests_per_conn) {
+    let most = match (request.keepalive, request.max_requests_per_conn) {
         (false, Some(_)) => return usage("--keepalive off means --max-requests-per-conn 1: give one of them"),
         (false, None) => Some(1),
         (true, most) => most,

@@ -28,6 +28,6 @@ pub use generator::{Books, Pace, SelfEvidence, broken_equations, judge_generator
 pub use input::{Generator, HostInfo, Kind, RunData, RunFacts, RunMeta};
 pub use model::*;
 pub use replications::{Figures, Replicated, Replications, Unit};
-pub use sentence::of as sentence;
+pub use sentence::{of as sentence, traffic as traffic_sentence};
 pub use stats::{GaugeQuantile, GaugeSummary, Quantile, Summary, needed};
 pub use validity::{Quantity, Reason, Severity, Validity, Verdict};

@@ -58,7 +58,8 @@ fn no_capacity(scenario: &Scenario) -> String {
     }
 }
 
-fn traffic(scenario: &Scenario) -> String {
+/// Its traffic alone.
+pub fn traffic(scenario: &Scenario) -> String {
     let duration = scenario.simulation.duration;
     match &scenario.traffic.model {
         TrafficModel::Open(arrival) => open_loop(arrival, duration),

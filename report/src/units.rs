@@ -3,7 +3,7 @@
 use galton_core::Nanos;
 
 /// What stands where a figure cannot be given.
-pub(crate) const NOT_AVAILABLE: &str = "n/a";
+pub const NOT_AVAILABLE: &str = "n/a";
 
 /// `12,345`.
 pub(crate) fn count(n: u64) -> String {
@@ -36,7 +36,7 @@ pub fn time(t: Nanos) -> String {
 }
 
 /// `12.3 %`.
-pub(crate) fn percent(share: f64) -> String {
+pub fn percent(share: f64) -> String {
     if share.is_finite() { format!("{} %", digits(share * 100.0)) } else { NOT_AVAILABLE.to_owned() }
 }
 

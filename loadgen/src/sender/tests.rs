@@ -36,7 +36,7 @@ struct Outcomes {
 /// Runs the command line against these addresses, host by host; `orders` may interfere.
 fn run(line: &str, addrs: &[std::net::SocketAddr], orders: watch::Receiver<Order>) -> Outcomes {
     let args = Cli::try_parse_from(std::iter::once("loadgen").chain(line.split_whitespace())).unwrap().args;
-    let settings = settings(&args).unwrap();
+    let settings = settings(&args.model, &args.request, None).unwrap();
     let mut scenario = settings.scenario.clone();
     scenario.load_balancer.hosts = addrs.len() as u32;
     let pacing: Box<dyn Pacing> = match Closed::new(&scenario) {
@@ -147,7 +147,7 @@ fn an_open_loop_sends_its_plan_to_the_planned_hosts_and_never_early() {
     let outcomes = run(line, &[servers[0].addr, servers[1].addr], undisturbed());
     assert_conserved(&outcomes);
     let args = Cli::try_parse_from(std::iter::once("loadgen").chain(line.split_whitespace())).unwrap().args;
-    let mut scenario = settings(&args).unwrap().scenario;
+    let mut scenario = settings(&args.model, &args.request, None).unwrap().scenario;
     scenario.load_balancer.hosts = 2;
     let plan: Vec<_> = Plan::new(&scenario).open_loop().take(200).collect();
     for (row, planned) in outcomes.rows.iter().zip(&plan) {
@@ -441,8 +441,10 @@ fn the_hard_stop_ends_everything_and_time_scales() {
 #[test]
 fn without_a_drain_the_run_still_lasts_for_its_duration_and_the_last_request_goes_out() {
     let server = Server::start(Reply::ok(Duration::from_millis(100), ""));
-    let mut scenario =
-        settings(&Cli::try_parse_from(["loadgen", "-r", "100", "-n", "5"]).unwrap().args).unwrap().scenario;
+    let mut scenario = {
+        let args = Cli::try_parse_from(["loadgen", "-r", "100", "-n", "5"]).unwrap().args;
+        settings(&args.model, &args.request, None).unwrap().scenario
+    };
     scenario.load_balancer.hosts = 1;
     let plan = Plan::new(&scenario);
     let last = plan.open_loop().nth(4).unwrap().at;

@@ -3,6 +3,7 @@ use galton_core::plan::Planned;
 use galton_core::scenario::Population;
 
 use super::*;
+use crate::args::Args;
 
 #[derive(Parser)]
 struct Cli {
@@ -15,7 +16,8 @@ fn parse(line: &str) -> Result<Args, clap::Error> {
 }
 
 fn of(line: &str) -> Result<Settings, UsageError> {
-    settings(&parse(line).unwrap())
+    let args = parse(line).unwrap();
+    settings(&args.model, &args.request, None)
 }
 
 #[test]
@@ -79,8 +81,11 @@ fn the_parser_refuses_values_and_flags_it_cannot_use() {
         ("-t 5", "has no unit"),
         ("--think-time-ms -1", "must be 0 or more"),
         ("--hold 100", "has no unit"),
-        ("--proxy 0=127.0.0.1:1", "--scenario"),
-        ("--scenario x.json", "--proxy"),
+        ("--wait-start", "--trace"),
+        ("--trace t.csv --proxy 0=127.0.0.1:1", "--scenario"),
+        ("--trace t.csv --scenario x.json", "--proxy"),
+        ("--scenario x.json -r 5", "--rate"),
+        ("--scaler 127.0.0.1:1 --proxy 0=127.0.0.1:1", "--proxy"),
         ("--scenario x.json --trace t.csv --proxy 0=127.0.0.1:1 -n 5", "--num-requests"),
         ("--scenario x.json --trace t.csv --proxy 0=127.0.0.1:1 --quiet", "--quiet"),
         ("--scenario x.json --trace t.csv --proxy 127.0.0.1:1", "HOST=ADDR"),

@@ -1,0 +1,112 @@
+//! What a run of its own is about, from the command line: what is sent, how often, and to whom.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use galton_core::Nanos;
+use galton_report::WarmUp;
+use galton_results::Usage;
+use galton_runtime::role;
+
+use crate::args::{Args, ModelArgs, RequestArgs, TestbedArgs};
+use crate::destination::{self, Destination};
+use crate::exchange::{Demands, Template};
+use crate::hosts;
+use crate::link::Dial;
+use crate::settings::{self, Settings};
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub(crate) struct Mission {
+    pub(crate) settings: Settings,
+    pub(crate) template: Template,
+    /// In words, for a title.
+    pub(crate) to: String,
+    /// The hosts, by number.
+    addrs: Vec<SocketAddr>,
+    connect_timeout: Duration,
+    warm_up: Option<WarmUp>,
+}
+
+/// Who gets the requests.
+enum To<'a> {
+    Server(Destination),
+    Hosts(Vec<SocketAddr>),
+    Scaler(&'a str),
+}
+
+// === impl Mission ===
+
+impl Mission {
+    /// What the flags say; wrong usage shows before anything is looked up, let alone sent.
+    pub(crate) fn of(args: &Args) -> anyhow::Result<Self> {
+        let mission = Self::new(&args.url, &args.model, &args.request, &args.testbed)?;
+        Ok(Self { warm_up: args.measure.warmup, ..mission })
+    }
+
+    /// As [`Self::of`], from its parts.
+    pub(crate) fn new(
+        url: &str,
+        model: &ModelArgs,
+        request: &RequestArgs,
+        testbed: &TestbedArgs,
+    ) -> anyhow::Result<Self> {
+        let mut settings = settings::settings(model, request, testbed.scenario.as_deref()).map_err(Usage::error)?;
+        let demands = Demands {
+            hold: testbed.scenario.is_some() || request.hold.is_some(),
+            cpu: testbed.scenario.is_some() || request.cpu.is_some(),
+            key: request.key.is_some(),
+        };
+        let destination = Destination::parse(url).map_err(Usage::error)?;
+        let body = destination::body(request.body.as_deref())?;
+        let template = destination.template(request, body, demands).map_err(Usage::error)?;
+        let wanted = testbed.scenario.is_some().then_some(settings.scenario.load_balancer.hosts);
+        let to = match (&testbed.scaler, testbed.proxy.as_slice()) {
+            (Some(scaler), _) => To::Scaler(scaler),
+            (None, []) => To::Server(destination),
+            (None, given) => {
+                let hosts = wanted.unwrap_or(given.len() as u32);
+                To::Hosts(hosts::of(given, hosts).map_err(Usage::error)?)
+            }
+        };
+        let words = to.words(url);
+        let addrs = to.find(wanted)?;
+        settings.scenario.load_balancer.hosts = addrs.len() as u32;
+        let connect_timeout = request.connect_timeout;
+        Ok(Self { settings, template, to: words, addrs, connect_timeout, warm_up: None })
+    }
+
+    /// How to connect to each host.
+    pub(crate) fn dials(&self) -> Vec<Dial> {
+        let Settings { protocol, max_requests_per_conn, .. } = self.settings;
+        let dial = |addr: &SocketAddr| Dial::new(*addr, self.connect_timeout).with(protocol, max_requests_per_conn);
+        self.addrs.iter().map(dial).collect()
+    }
+
+    /// What is left out at the start: as the flag says, or the scenario.
+    pub(crate) fn warm_up(&self) -> WarmUp {
+        let warm_up = self.settings.scenario.simulation.warmup;
+        let of_scenario = if warm_up == Nanos::ZERO { WarmUp::default() } else { WarmUp::Time(warm_up) };
+        self.warm_up.unwrap_or(of_scenario)
+    }
+}
+
+// === impl To ===
+
+impl To<'_> {
+    fn words(&self, url: &str) -> String {
+        match self {
+            Self::Server(_) => url.to_owned(),
+            Self::Hosts(addrs) => format!("{} load-balancer hosts", addrs.len()),
+            Self::Scaler(scaler) => format!("the load-balancer hosts of {scaler}"),
+        }
+    }
+
+    fn find(self, wanted: Option<u32>) -> anyhow::Result<Vec<SocketAddr>> {
+        match self {
+            Self::Server(destination) => Ok(vec![destination.resolve()?]),
+            Self::Hosts(addrs) => Ok(addrs),
+            Self::Scaler(scaler) => role::run_local(hosts::found(scaler, wanted)),
+        }
+    }
+}
