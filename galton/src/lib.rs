@@ -7,6 +7,7 @@ mod check;
 mod cluster;
 mod compare;
 mod counters;
+mod export;
 mod healthcheck;
 mod live;
 mod machine;
@@ -63,6 +64,8 @@ enum Command {
     Schema,
     /// Compare two runs: live, simulated, or of another simulator
     Compare(compare::Args),
+    /// Write the course of runs as OpenMetrics text, for Prometheus to import
+    Export(export::Args),
     /// Print what a scenario will ask: a summary, or every request as CSV
     Plan(plan::Args),
     /// Send load, open or closed loop (also a binary of its own: `loadgen`)
@@ -89,6 +92,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::check(&args),
         Command::Schema => check::schema(),
         Command::Compare(args) => compare::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Healthcheck(args) => healthcheck::run(&args),
         Command::Loadgen(args) => galton_loadgen::run(*args),
