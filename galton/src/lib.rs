@@ -6,6 +6,7 @@ mod calibrate;
 mod check;
 mod cluster;
 mod counters;
+mod export;
 mod front;
 mod healthcheck;
 mod live;
@@ -60,6 +61,8 @@ enum Command {
     Schema,
     /// Compare two runs: live, simulated, or of another simulator
     Compare(compare::Args),
+    /// Write the course of runs as OpenMetrics text, for Prometheus to import
+    Export(export::Args),
     /// Print what a scenario will ask: a summary, or every request as CSV
     Plan(plan::Args),
     /// Send load, open or closed loop (also a binary of its own: `loadgen`)
@@ -88,6 +91,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::check(&args),
         Command::Schema => check::schema(),
         Command::Compare(args) => compare::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Front(args) => front::run(args),
         Command::Healthcheck(args) => healthcheck::run(&args),

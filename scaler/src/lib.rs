@@ -99,7 +99,7 @@ async fn serve(args: Args, scenario: Scenario, shutdown: Shutdown) -> anyhow::Re
     let registry = prometheus::Registry::new();
     telemetry::register_process(&registry, "scaler")?;
     let book = Book::create(args.role.book.as_deref())?;
-    let metrics = Metrics::new(&book, &registry)?;
+    let metrics = Metrics::new(&book, &registry, &scenario.scaling)?;
     book.register(&registry)?;
 
     let (events, received) = mpsc::channel(EVENTS_WAITING);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use galton_core::fleet::Phase;
 use galton_core::record::FleetWhat;
+use galton_core::scenario::Scaling;
 use galton_runtime::book::{Book, Cell, Kind};
 use galton_runtime::telemetry;
 use prometheus::{Histogram, HistogramOpts, Registry};
@@ -31,7 +32,7 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     /// Adds them to the book, and what a book cannot hold to the registry.
-    pub(crate) fn new(book: &Book, registry: &Registry) -> anyhow::Result<Self> {
+    pub(crate) fn new(book: &Book, registry: &Registry, scaling: &Scaling) -> anyhow::Result<Self> {
         let targets = Phase::ALL.map(|phase| {
             let labels = [("state", phase.as_str())];
             let help = "Targets, by where they are in their lives.";
@@ -43,6 +44,9 @@ impl Metrics {
             Ok((what, book.cell(Kind::Counter, "galton_scaler_decisions_total", &labels, help)?))
         });
         let desired = "Targets there should be: ready, starting or coming back.";
+        let limit = |name, help, value: u32| book.cell(Kind::Gauge, name, &[], help).map(|cell| cell.set(value.into()));
+        limit("galton_scaler_min_targets", "Targets are not removed below this number.", scaling.min_targets)?;
+        limit("galton_scaler_max_targets", "Targets are not started above this number.", scaling.max_targets)?;
         let restarts = "Processes started in place of one that died.";
         let start_duration = "From the order to start a target process until it served, in machine time.";
         let start_duration = HistogramOpts::new("galton_scaler_start_duration_seconds", start_duration);

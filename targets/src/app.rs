@@ -115,6 +115,7 @@ impl App {
     /// Refuses from now on; returns when nothing is held, or after `timeout`. Says what is still held.
     pub(crate) async fn drain(&self, timeout: Duration) -> u32 {
         self.draining.set(true);
+        self.metrics.slots.set(0);
         self.ready.store(false, Ordering::Release);
         let emptied = async {
             while self.in_flight.get() > 0 {

@@ -27,6 +27,8 @@ pub(crate) struct Metrics {
     pub(crate) cancelled: Cell,
     /// Requests held.
     pub(crate) in_flight: Cell,
+    /// Requests that may be held.
+    pub(crate) slots: Cell,
     /// CPU time spent on demand, nanoseconds.
     pub(crate) cpu_burned: Cell,
     /// Σ demand of what is held ÷ capacity.
@@ -54,6 +56,7 @@ impl Metrics {
             cancelled: requests("cancelled")?,
             malformed: requests("malformed")?,
             in_flight: cell(Kind::Gauge, "galton_target_in_flight", "Requests held.")?,
+            slots: cell(Kind::Gauge, "galton_target_slots", "Requests held at most; 0 while it drains.")?,
             cpu_burned: cell(Kind::Seconds, "galton_target_cpu_seconds_total", "CPU time spent on demand.")?,
             holds_overrun: cell(
                 Kind::Counter,
@@ -65,6 +68,7 @@ impl Metrics {
         };
         let collectors: [Box<dyn prometheus::core::Collector>; 2] =
             [Box::new(metrics.cpu_utilisation.clone()), Box::new(metrics.hold.clone())];
+        metrics.slots.set(config.max_concurrency.into());
         for collector in collectors {
             registry.register(collector).context("cannot register the metrics of the target")?;
         }

@@ -72,6 +72,7 @@ fn above_the_limit_it_refuses_at_once() {
     let mut holding = [target.connect(), target.connect()];
     holding.iter_mut().for_each(|connection| connection.send(&[("galton-hold-ns", LONG)]));
     held(&target, 2);
+    assert_eq!((target.metric("galton_target_in_flight{"), target.metric("galton_target_slots{")), (2.0, 2.0));
 
     let mut connection = target.connect();
     for _ in 0..2 {
@@ -216,6 +217,7 @@ fn draining_refuses_and_waits() {
     held(&target, 1);
     assert_eq!(target.admin("POST", "/drain?timeout_ms=1"), (200, r#"{"held":1}"#.to_owned()));
     assert_eq!(target.admin("GET", "/readyz").0, 503);
+    assert_eq!(target.metric("galton_target_slots{"), 0.0, "what a draining target has free is no room");
     assert_eq!(target.connect().call(&[]).header("galton-outcome"), Some("full"));
     let drained = std::thread::scope(|scope| {
         let drained = scope.spawn(|| target.admin("POST", "/drain?timeout_ms=20000"));

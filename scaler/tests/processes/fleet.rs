@@ -64,6 +64,8 @@ fn the_initial_fleet_comes_up_and_hosts_learn_it_in_order() {
     assert_eq!(scaler.journal(), scaler.events());
     assert_eq!(scaler.metric("galton_scaler_targets{state=\"ready\"}"), 2.0);
     assert_eq!(scaler.metric("galton_scaler_desired_targets"), 2.0);
+    assert_eq!(scaler.metric("galton_scaler_min_targets"), 1.0);
+    assert_eq!(scaler.metric("galton_scaler_max_targets"), 3.0);
     assert_eq!(scaler.metric("galton_scaler_start_duration_seconds_count"), 2.0);
     assert!(scaler.targets().iter().all(|t| t.state == "ready" && t.pid.is_some_and(alive)));
 }
