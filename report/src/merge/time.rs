@@ -34,7 +34,7 @@ impl Union {
         spans.sort_by_key(|span| span.start);
         let (mut until, mut sum) = (Nanos::ZERO, Nanos::ZERO);
         for Span { start, end } in spans {
-            sum = sum + (end - start.max(until));
+            sum += end - start.max(until);
             until = until.max(end);
         }
         sum

@@ -7,22 +7,27 @@
 /// Batches; between 20 and 40 serve nearly every purpose (Schmeiser, "Batch size effects in the analysis of simulation
 /// output", Operations Research 30, 1982).
 const BATCHES: usize = 32;
+/// Of a sample that has room for more without becoming short: the factor has half the noise, which only ever widens intervals.
+const MORE_BATCHES: usize = 64;
+/// From here on: then there are 256 values to a batch.
+const LARGE: usize = 1 << 14;
 
 /// With fewer values to a batch than this, the factor would be noise.
 const SMALLEST_BATCH: usize = 10;
 
 /// The effective number of values of a series in order of time.
 pub(super) fn size(n: usize, value: impl Fn(usize) -> f64) -> f64 {
-    let length = n / BATCHES;
+    let count = if n < LARGE { BATCHES } else { MORE_BATCHES };
+    let length = n / count;
     if length < SMALLEST_BATCH {
         return n as f64;
     }
-    let used = length * BATCHES;
+    let used = length * count;
     let batches: Vec<f64> =
-        (0..BATCHES).map(|b| (b * length..(b + 1) * length).map(&value).sum::<f64>() / length as f64).collect();
-    let mean = batches.iter().sum::<f64>() / BATCHES as f64;
+        (0..count).map(|b| (b * length..(b + 1) * length).map(&value).sum::<f64>() / length as f64).collect();
+    let mean = batches.iter().sum::<f64>() / count as f64;
     let variance = (0..used).map(|i| (value(i) - mean).powi(2)).sum::<f64>() / (used - 1) as f64;
-    let of_means = batches.iter().map(|b| (b - mean).powi(2)).sum::<f64>() / (BATCHES - 1) as f64;
+    let of_means = batches.iter().map(|b| (b - mean).powi(2)).sum::<f64>() / (count - 1) as f64;
     let factor = length as f64 * of_means / variance;
     // No spread at all gives NaN: every value is the same, and `max` takes the other operand.
     n as f64 / factor.max(1.0)

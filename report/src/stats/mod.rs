@@ -3,6 +3,8 @@
 
 mod batches;
 mod binomial;
+#[cfg(test)]
+mod coverage;
 mod effective;
 mod groups;
 mod long;

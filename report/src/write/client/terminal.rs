@@ -14,6 +14,8 @@ use crate::write::terminal::{Paint, verdict_code, wrap};
 
 /// Lines of the summary: a line before it states the model, one behind it says where the report is.
 const MOST_LINES: usize = 28;
+/// Lines of the model; the rest is cut.
+const MOST_MODEL: usize = 2;
 /// Lines of a reason; the rest is cut.
 const MOST_REASON: usize = 2;
 /// Objectives that are printed; the result holds the others.
@@ -27,19 +29,20 @@ const WIDE: usize = 26;
 const NARROW: usize = 12;
 
 pub(in crate::write) fn write(report: &Report, client: &Client, width: usize, paint: &Paint) -> Vec<String> {
-    let head = format!(
-        "{}  {}",
-        paint.with(verdict_code(report.validity.verdict), &report.validity.verdict.to_string()),
-        client.model
-    );
+    let verdict = report.validity.verdict.to_string();
+    let model = wrap(&client.model, width.saturating_sub(verdict.len() + 2), MOST_MODEL);
+    let painted = paint.with(verdict_code(report.validity.verdict), &verdict);
+    // What does not fit stands below the rest of it.
+    let gap = " ".repeat(verdict.len());
+    let head = model.iter().enumerate().map(|(i, line)| format!("{}  {line}", if i == 0 { &painted } else { &gap }));
+    let mut lines: Vec<String> = head.collect();
     let mut body = Vec::new();
     body.extend(objectives(report, paint));
     body.extend(requests(report, client));
     body.extend(outcomes(report));
     body.push(String::new());
     body.extend(table(report, paint));
-    let room = MOST_LINES.saturating_sub(body.len() + 1);
-    let mut lines = vec![head];
+    let room = MOST_LINES.saturating_sub(body.len() + lines.len());
     lines.extend(reasons(report, width, room));
     lines.extend(body);
     lines

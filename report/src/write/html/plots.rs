@@ -88,7 +88,10 @@ fn rates(report: &Report) -> Option<Plot> {
         ("shed", "shed", "c5"),
     ];
     let lines = lines.map(|(label, name, color)| (label, color, main_column(report, name, per_sec)));
-    let lines = lines.into_iter().filter(|(_, _, values)| has_values(values));
+    // What never happens against any server but Galton's is no line of a client's.
+    let happens = |values: &[Value]| values.iter().any(|v| v.as_f64().is_some_and(|v| v > 0.0));
+    let shown = |values: &[Value]| has_values(values) && (report.client.is_none() || happens(values));
+    let lines = lines.into_iter().filter(|(_, _, values)| shown(values));
     let lines: Vec<Value> = lines.map(|(label, color, values)| series(label, color, "step", values)).collect();
     let what_to_read = match &report.client {
         None => " Retries and refusals that rise before rejects do show a fleet that runs out of room.",
@@ -116,8 +119,12 @@ fn windowed(report: &Report, id: &str, lines: &[(&str, &str, &str)], points: Vec
         at.entry(sent.0).or_default().1 = Some(value);
     }
     let x = at.keys().map(|ns| secs(*ns as f64)).collect();
-    let single = at.values().map(|(_, value)| number(value.map(Nanos::as_millis_f64))).collect();
-    let mut all = vec![series("single requests", "dot", "points", single)];
+    let single: Vec<Value> = at.values().map(|(_, value)| number(value.map(Nanos::as_millis_f64))).collect();
+    // Of merged runs there are none.
+    let mut all = Vec::new();
+    if has_values(&single) {
+        all.push(series("single requests", "dot", "points", single));
+    }
     for (label, name, color) in lines {
         let values = column(&windows.rows, windows.columns, name, 1e-6);
         let places = at.values().map(|(window, _)| *window);
@@ -144,10 +151,13 @@ fn spread(values: &[Value], places: impl Iterator<Item = Option<usize>>) -> Vec<
 fn points_caption(report: &Report) -> String {
     let scatter = &report.plots.scatter;
     let shown = scatter.points.len();
+    let window = time(report.series.latency.bucket_ns);
+    if shown == 0 {
+        return format!("Percentiles per window of {window}, drawn only where the window bears them.");
+    }
     let thinned = if shown == scatter.of { "all".to_owned() } else { format!("{} of", count(shown as u64)) };
     format!(
-        "Percentiles per window of {}, drawn only where the window bears them. Points: single requests ({thinned} {}).",
-        time(report.series.latency.bucket_ns),
+        "Percentiles per window of {window}, drawn only where the window bears them. Points: single requests ({thinned} {}).",
         count(scatter.of as u64)
     )
 }
