@@ -436,7 +436,7 @@ LIVE_SIM = board(
         ]),
     ],
     variables=[SCENARIO, RUN],
-    time="now-2d",
+    time="now-12h",
     refresh="",
 )
 

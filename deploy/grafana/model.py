@@ -92,9 +92,10 @@ def gauges(title, description, unit, one, top=None, width=8, height=8):
 def _heatmap(title, description, cell_unit, axis, one, width, height):
     options = {
         "calculate": False,
-        "color": {"mode": "scheme", "scheme": "Turbo", "fill": "dark-orange", "exponent": 0.5, "steps": 64},
+        "color": {"mode": "scheme", "scheme": "Turbo", "fill": "dark-orange", "exponent": 0.5, "steps": 64, "reverse": False},
         "cellGap": 1,
         "cellValues": {"unit": cell_unit},
+        "exemplars": {"color": "rgba(255,0,255,0.7)"},
         "filterValues": {"le": 1e-9},
         "legend": {"show": True},
         "rowsFrame": {"layout": "auto"},
@@ -144,7 +145,7 @@ def variable(name, label, description, values_of, of, many=True):
         "multi": many,
         "includeAll": many,
         "options": [],
-        "current": both if many else {},
+        **({"current": both} if many else {}),
     }
 
 

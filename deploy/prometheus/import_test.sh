@@ -25,14 +25,14 @@ shorter=(--set simulation.duration_ms=8000 --set traffic.arrival.ramp.steps='[{"
 "$galton" simulate scenarios/quickstart.json "${shorter[@]}" --output-dir "$scratch/sim" >/dev/null
 live=$(echo "$scratch"/live/*) sim=$(echo "$scratch"/sim/*)
 
-# Yesterday: Prometheus writes today's blocks itself.
-at=$(($(date +%s) - 86400))
+# Prometheus writes the last three hours itself, and deletes what is older than its retention.
+at=$(($(date +%s) - 21600))
 "$galton" export "$live" "$sim/result.json" --at "$at" --output "$scratch/runs.om"
 promtool tsdb create-blocks-from openmetrics "$scratch/runs.om" "$scratch/data" >/dev/null
 
 echo 'global: {}' >"$scratch/prometheus.yml"
 port=$((20000 + RANDOM % 10000))
-prometheus --config.file="$scratch/prometheus.yml" --storage.tsdb.path="$scratch/data" --log.level=warn \
+prometheus --config.file="$scratch/prometheus.yml" --storage.tsdb.path="$scratch/data" --storage.tsdb.retention.time=1d --log.level=error \
   --web.listen-address="127.0.0.1:$port" &
 server=$!
 for _ in $(seq 100); do

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# All that can be known of Prometheus' and Grafana's files without bringing anything up, and an import of exported runs. Needs
+# prometheus (promtool), python3, curl, jq; takes the program from $GALTON. Fails when anything it needs is missing.
+set -euo pipefail
+cd "$(dirname "$0")"
+promtool check config prometheus/prometheus.yml
+promtool test rules prometheus/tests/*.yml
+python3 grafana/check.py
+bash prometheus/import_test.sh
