@@ -35,8 +35,11 @@ if missing "$RUST_IMAGE"; then
     printf '%s\n' bin lib lib64
   } | sort -u >"$here/list"
   tar --create --file "$here/root.tar" --directory / --no-recursion --files-from "$here/list"
-  tar --append --file "$here/root.tar" --directory "$sysroot" --exclude share --transform 's,^\./,usr/local/,' ./bin ./lib
-  tar --append --file "$here/root.tar" --directory "$cargo_home" --transform 's,^registry,usr/local/cargo/registry,' registry
+  # Debian makes this link when the package is installed, so that no package has it.
+  ln -s gcc "$here/cc"
+  tar --append --file "$here/root.tar" --directory "$here" --transform 's,^,usr/bin/,S' cc
+  tar --append --file "$here/root.tar" --directory "$sysroot" --exclude share --transform 's,^\./,usr/local/,S' ./bin ./lib
+  tar --append --file "$here/root.tar" --directory "$cargo_home" --transform 's,^registry,usr/local/cargo/registry,S' registry
   docker import --change 'ENV PATH=/usr/local/bin:/usr/bin:/bin' --change 'ENV CARGO_HOME=/usr/local/cargo' \
     --change 'ENV CARGO_NET_OFFLINE=true' "$here/root.tar" "$RUST_IMAGE" >/dev/null
   rm "$here/root.tar"
@@ -47,7 +50,7 @@ if missing "$PROMETHEUS_IMAGE"; then
   mkdir -p "$here/prometheus"
   {
     files_of libc6
-    printf '%s\n' usr/bin/prometheus lib lib64
+    printf '%s\n' usr/bin/prometheus usr/bin/promtool lib lib64
   } | sort -u >"$here/list"
   tar --create --file "$here/prometheus.tar" --directory / --no-recursion --files-from "$here/list"
   docker import --change 'ENTRYPOINT ["/usr/bin/prometheus"]' --change 'EXPOSE 9090' "$here/prometheus.tar" "$PROMETHEUS_IMAGE" >/dev/null
