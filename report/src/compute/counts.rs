@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use galton_core::record::{TraceOutcome, TraceRow};
+use galton_core::record::{Ended, TraceOutcome};
 use galton_core::{FailReason, Outcome, RejectReason};
 
 use super::window::Window;
@@ -53,12 +53,12 @@ impl Tally {
     }
 
     #[inline]
-    pub(super) fn add(&mut self, row: &TraceRow, window: Window) {
+    pub(super) fn add(&mut self, row: &Ended, window: Window) {
         count(&mut self.all, row.outcome);
         if row.outcome == TraceOutcome::Offered(Outcome::Ok) && row.t_end.is_some_and(|end| window.holds(end)) {
             self.completed += 1;
         }
-        if !window.measures(row) {
+        if !window.measures(row.t_intended) {
             return;
         }
         count(&mut self.measured, row.outcome);

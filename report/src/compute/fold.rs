@@ -1,7 +1,7 @@
 //! The records of a run, one by one, become its report: of a run whose records are all there, and of one whose records nobody
 //! keeps. Memory does not grow with the number of requests.
 
-use galton_core::record::{Decision, DecisionKind, FleetEvent, TraceRow};
+use galton_core::record::{Decision, DecisionKind, Ended, FleetEvent};
 use galton_core::scenario::TrafficModel;
 use galton_core::{FailReason, Nanos, Scenario, TargetId};
 
@@ -93,9 +93,9 @@ impl Fold {
 
     /// A request has ended; or the run has, and this one is unfinished or was never sent.
     #[inline]
-    pub fn ended(&mut self, row: &TraceRow) {
+    pub fn ended(&mut self, row: &Ended) {
         let (window, timeout) = (self.bounds.window, self.scenario.traffic.timeout);
-        let measured = window.measures(row);
+        let measured = window.measures(row.t_intended);
         self.tally.add(row, window);
         self.over_time.add(row, measured, timeout);
         if measured {

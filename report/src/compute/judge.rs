@@ -79,7 +79,7 @@ fn sent_in_time(data: &RunData, window: Window, limit: Nanos) -> (u64, u64) {
         data.trace.iter().filter(|row| data.interrupted && row.t_send.is_some()).map(|row| row.t_intended).max();
     let due = |row: &&TraceRow| {
         let interrupted = last_send.is_some_and(|last| row.t_intended > last);
-        window.measures(row) && row.outcome != shed && row.t_intended < hard_stop && !interrupted
+        window.measures(row.t_intended) && row.outcome != shed && row.t_intended < hard_stop && !interrupted
     };
     let in_time = |row: &&TraceRow| row.send_lag().is_some_and(|lag| lag <= limit);
     let due = data.trace.iter().filter(due);

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use galton_core::record::{TraceOutcome, TraceRow};
+use galton_core::record::{Ended, TraceOutcome};
 use galton_core::{Nanos, Outcome};
 
 use super::bounds::Bounds;
@@ -90,7 +90,7 @@ impl OverTime {
 
     /// Requests and retries by intended send, outcomes by their end.
     #[inline]
-    pub(super) fn add(&mut self, row: &TraceRow, measured: bool, timeout: Nanos) {
+    pub(super) fn add(&mut self, row: &Ended, measured: bool, timeout: Nanos) {
         let TraceOutcome::Offered(outcome) = row.outcome else { return };
         let begun = self.tally(row.t_intended);
         begun.offered += 1;
@@ -234,7 +234,7 @@ impl Points {
 
 /// Response time where it belongs to the headline: `ok`, and `timed_out` at the deadline.
 #[inline]
-fn response_of(row: &TraceRow, timeout: Nanos) -> Option<Nanos> {
+fn response_of(row: &Ended, timeout: Nanos) -> Option<Nanos> {
     match row.outcome {
         TraceOutcome::Offered(Outcome::Ok) => row.response(),
         TraceOutcome::Offered(Outcome::TimedOut) => Some(timeout),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use galton_core::counters::TargetCounters;
-use galton_core::record::{Decision, DecisionKind, FleetEvent, FleetWhat, TraceOutcome, TraceRow};
+use galton_core::record::{Decision, DecisionKind, Ended, FleetEvent, FleetWhat, TraceOutcome};
 use galton_core::{Nanos, Outcome, TargetId};
 
 use super::by_target::ByTarget;
@@ -42,11 +42,11 @@ impl PerTarget {
 
     /// A measured request has ended.
     #[inline]
-    pub(super) fn add(&mut self, row: &TraceRow) {
+    pub(super) fn add(&mut self, row: &Ended) {
         let (TraceOutcome::Offered(Outcome::Ok), Some(id)) = (row.outcome, row.target) else { return };
         let target = self.0.of(id, Counted::new);
         let Some(response) = row.response() else { return };
-        target.hold.push(row.hold().map(|hold| hold.0), &target.response, response.0);
+        target.hold.push(row.hold.map(|hold| hold.0), &target.response, response.0);
         target.response.push(response.0);
     }
 
