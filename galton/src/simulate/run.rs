@@ -104,6 +104,11 @@ fn meta(setting: &Setting<'_>, plan_sha256: String) -> RunMeta {
 
 impl Observer for Telling {
     #[inline]
+    fn soon(&mut self, target: TargetId) {
+        self.fold.fetch(target);
+    }
+
+    #[inline]
     fn taken(&mut self, at: Nanos, target: TargetId, asked: &Asked) {
         self.fold.taken(at, target, asked.demand.cpu);
     }

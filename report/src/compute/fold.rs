@@ -55,6 +55,13 @@ impl Fold {
         }
     }
 
+    /// A hint that something about this target comes soon: nothing happens.
+    #[inline]
+    pub fn fetch(&self, target: TargetId) {
+        self.gauging.fetch(target);
+        self.targets.fetch(target);
+    }
+
     /// A target takes an attempt: `at` is its dispatch.
     #[inline]
     pub fn taken(&mut self, at: Nanos, target: TargetId, cpu_demand: f64) {
@@ -143,7 +150,7 @@ impl Fold {
     pub(super) fn report(mut self, facts: &RunFacts, window: Window, evidence: Evidence) -> Report {
         let end = self.over_time.end(window);
         self.gauging.finish(window, end);
-        let conservation = conservation::check(facts, &self.tally.all, &self.events, self.broken);
+        let conservation = conservation::check(facts, &self.tally.all(), &self.events, self.broken);
         let validity = judge::judge(facts, window, &self, &conservation, evidence);
         let series = self.over_time.series(window, &self.gauging, !self.events.is_empty());
         let scatter = self.over_time.scatter();
@@ -168,7 +175,7 @@ impl Fold {
             series,
             plots: plots::plots(&self, window, scatter),
             summary: crate::sentence::of(&self.scenario),
-            counts: self.tally.measured,
+            counts: self.tally.measured(),
         }
     }
 }

@@ -132,7 +132,7 @@ fn ending(facts: &RunFacts, fold: &Fold, window: Window) -> Vec<Reason> {
         let text = format!("interrupted after {value} of {limit}");
         reasons.push(Reason::new("INTERRUPTED", Severity::Suspect, value, limit, text));
     }
-    let count = fold.tally.all.unfinished;
+    let count = fold.tally.all().unfinished;
     if count > 0 {
         // Without a drain, or with a hard stop, requests are cut off because the scenario says so.
         let simulation = &fold.scenario.simulation;

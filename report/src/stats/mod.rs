@@ -3,6 +3,7 @@
 
 mod batches;
 mod binomial;
+mod classes;
 mod effective;
 mod long;
 mod sample;
