@@ -21,6 +21,7 @@ impl AcceptWindow {
     }
 
     /// A request was accepted. Times must not go back.
+    #[inline]
     pub fn accept(&mut self, now: Nanos) {
         if self.threshold == 0 {
             return;

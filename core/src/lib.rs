@@ -14,6 +14,7 @@ pub mod idle;
 pub mod ids;
 pub mod outcome;
 pub mod plan;
+pub mod prefetch;
 pub mod profile;
 pub mod record;
 pub mod rng;

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::arrivals::{self, Arrivals};
 use crate::dist::{Dist, Sampler};
 use crate::ids::{HostId, Incarnation, RequestId, TargetId};
-use crate::rng::{KeyedRng, Purpose};
+use crate::rng::{Keyed, KeyedRng, Purpose};
 use crate::scenario::{ArrivalProcess, ClosedLoop, OnError, Population, Scenario, TraceArrival, Traffic, TrafficModel};
 use crate::time::Nanos;
 
@@ -44,6 +44,8 @@ pub struct Planned {
 pub struct Plan {
     seed: u64,
     hosts: u32,
+    /// Which host a request goes to.
+    of_host: Keyed,
     duration: Nanos,
     traffic: Arc<Traffic>,
     hold_ms: Sampler,
@@ -117,6 +119,7 @@ impl Plan {
         Self {
             seed: scenario.simulation.seed,
             hosts: scenario.load_balancer.hosts,
+            of_host: Keyed::new(scenario.simulation.seed, Purpose::Host),
             duration: scenario.simulation.duration,
             hold_ms: traffic.request_duration_ms.sampler(),
             cpu: traffic.cpu_demand.sampler(),
@@ -158,7 +161,7 @@ impl Plan {
     /// The host of one request: a trace's row says it, or it is uniform over the hosts, keyed by (seed, request).
     pub fn host(&self, request: RequestId) -> HostId {
         let row = self.row(request).and_then(|row| row.host);
-        HostId(row.unwrap_or_else(|| self.rng(Purpose::Host, request).below(self.hosts)))
+        HostId(row.unwrap_or_else(|| self.of_host.rng(request.0).below(self.hosts)))
     }
 
     /// The think time after one request of a closed loop, keyed by (seed, request); 0 in an open loop.
@@ -267,11 +270,13 @@ impl PlanHash {
     #[inline]
     pub fn add(&mut self, planned: &Planned) {
         let Planned { seq, at, host, demand } = *planned;
-        let numbers = [seq, at.0, u64::from(host.0), demand.hold.0, demand.cpu.to_bits()].map(u64::to_le_bytes);
-        let [seq, at, host, hold, cpu] = &numbers;
-        for bytes in [seq, at, &host[..4], hold, cpu] {
-            self.waiting.extend_from_slice(bytes);
-        }
+        let mut bytes = [0; 36];
+        bytes[..8].copy_from_slice(&seq.to_le_bytes());
+        bytes[8..16].copy_from_slice(&at.0.to_le_bytes());
+        bytes[16..20].copy_from_slice(&host.0.to_le_bytes());
+        bytes[20..28].copy_from_slice(&demand.hold.0.to_le_bytes());
+        bytes[28..].copy_from_slice(&demand.cpu.to_bits().to_le_bytes());
+        self.waiting.extend_from_slice(&bytes);
         if self.waiting.len() >= MUCH {
             self.hash.update(&self.waiting);
             self.waiting.clear();

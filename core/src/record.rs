@@ -218,7 +218,68 @@ pub struct TraceRow {
     pub overhead: Option<Nanos>,
 }
 
+/// What the report asks of a request that has ended: a part of its [`TraceRow`], that a run which keeps no rows need not make one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ended {
+    /// When it was meant to be sent.
+    pub t_intended: Nanos,
+    /// When it was sent.
+    pub t_send: Option<Nanos>,
+    /// When its response was complete, or when it was given up.
+    pub t_end: Option<Nanos>,
+    /// How it ended.
+    pub outcome: TraceOutcome,
+    /// Dispatches to a target, as the proxy counted them.
+    pub attempts: Option<u32>,
+    /// The target that served it, or the last one tried.
+    pub target: Option<TargetId>,
+    /// Hold time as the target measured it.
+    pub hold: Option<Nanos>,
+    /// Time at the load balancer not spent in the serving attempt.
+    pub overhead: Option<Nanos>,
+}
+
+impl Ended {
+    /// Response time: from the intended send.
+    #[inline]
+    pub fn response(&self) -> Option<Nanos> {
+        self.t_end.map(|end| end - self.t_intended)
+    }
+
+    /// Service latency: from the actual send.
+    #[inline]
+    pub fn service(&self) -> Option<Nanos> {
+        self.t_end.zip(self.t_send).map(|(end, send)| end - send)
+    }
+
+    /// Send lag: actual minus intended send.
+    #[inline]
+    pub fn send_lag(&self) -> Option<Nanos> {
+        self.t_send.map(|send| send - self.t_intended)
+    }
+
+    /// Retries: attempts − 1, and 0 without attempts.
+    #[inline]
+    pub fn retries(&self) -> Option<u32> {
+        self.attempts.map(|n| n.saturating_sub(1))
+    }
+}
+
 impl TraceRow {
+    /// What the report asks of it.
+    pub fn ended(&self) -> Ended {
+        Ended {
+            t_intended: self.t_intended,
+            t_send: self.t_send,
+            t_end: self.t_end,
+            outcome: self.outcome,
+            attempts: self.attempts,
+            target: self.target,
+            hold: self.hold(),
+            overhead: self.overhead,
+        }
+    }
+
     /// Of a request that is planned, and as yet not sent: nothing else is known of it.
     pub fn unsent(seq: u64, request: RequestId, host: HostId, t_intended: Nanos, demand: Demand) -> Self {
         let (user, round) = request.user_and_round().unzip();
@@ -255,17 +316,17 @@ impl TraceRow {
 
     /// Response time: from the intended send.
     pub fn response(&self) -> Option<Nanos> {
-        self.t_end.map(|end| end - self.t_intended)
+        self.ended().response()
     }
 
     /// Service latency: from the actual send.
     pub fn service(&self) -> Option<Nanos> {
-        self.t_end.zip(self.t_send).map(|(end, send)| end - send)
+        self.ended().service()
     }
 
     /// Send lag: actual minus intended send.
     pub fn send_lag(&self) -> Option<Nanos> {
-        self.t_send.map(|send| send - self.t_intended)
+        self.ended().send_lag()
     }
 
     /// Hold time as the target measured it.
@@ -275,6 +336,6 @@ impl TraceRow {
 
     /// Retries: attempts − 1, and 0 without attempts.
     pub fn retries(&self) -> Option<u32> {
-        self.attempts.map(|n| n.saturating_sub(1))
+        self.ended().retries()
     }
 }

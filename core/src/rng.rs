@@ -55,13 +55,30 @@ pub struct KeyedRng {
     rng: SplitMix64,
 }
 
+/// The generators of one seed and purpose.
+#[derive(Clone, Copy, Debug)]
+pub struct Keyed(u64);
+
+impl Keyed {
+    /// Those of (`seed`, `purpose`).
+    #[inline]
+    pub fn new(seed: u64, purpose: Purpose) -> Self {
+        Self(output(output(seed, 0), purpose as u64))
+    }
+
+    /// The stream of this key.
+    #[inline]
+    pub fn rng(self, key: u64) -> KeyedRng {
+        let seed = output(self.0, key);
+        KeyedRng { seed, rng: SplitMix64::seed_from_u64(seed) }
+    }
+}
+
 impl KeyedRng {
     /// The stream of (`seed`, `purpose`, `key`).
     #[inline]
     pub fn new(seed: u64, purpose: Purpose, key: u64) -> Self {
-        let of_purpose = output(output(seed, 0), purpose as u64);
-        let seed = output(of_purpose, key);
-        Self { seed, rng: SplitMix64::seed_from_u64(seed) }
+        Keyed::new(seed, purpose).rng(key)
     }
 
     /// Uniform in the open interval (0, 1): 2⁵² equally spaced values, never 0 nor 1.

@@ -149,7 +149,8 @@ impl Engine {
     /// Does it; returns what is to be fed because of it at once.
     fn perform(self: &Rc<Self>, effect: Effect) -> Option<Input> {
         match effect {
-            Effect::Dispatch { call, ticket, attempts, overhead } => {
+            Effect::Dispatch { ticket, overhead } => {
+                let (call, attempts) = (ticket.call(), ticket.attempt());
                 self.outside.metrics.dispatched(ticket.target(), attempts);
                 let dispatch = Dispatch { ticket, attempts, overhead };
                 return self.deliver(call, dispatch);

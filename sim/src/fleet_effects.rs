@@ -54,9 +54,9 @@ impl<O: Observer> World<'_, O> {
         });
         self.queue.push(self.now, Event::Fleet(Box::new(Input::Stopped { target, held })));
         let all = self.requests.in_order().into_iter();
-        let open = all.filter_map(|request| Some((request.call, request.attempt.as_ref()?)));
+        let open = all.filter_map(|(call, request)| Some((call, request.attempt.as_ref()?)));
         let cut = open.filter(|(_, a)| a.held && a.end.is_none() && a.ticket.target() == target);
-        let cut: Vec<_> = cut.map(|(call, attempt)| (call, attempt.number)).collect();
+        let cut: Vec<_> = cut.map(|(call, attempt)| (call, attempt.ticket.attempt())).collect();
         for (call, number) in cut {
             self.end_attempt(call, number, AttemptEnd::Reset { committed: false }, self.now);
         }

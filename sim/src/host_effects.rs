@@ -10,15 +10,18 @@ use crate::requests::{Answer, Deadline};
 use crate::world::{Event, World};
 
 impl<O: Observer> World<'_, O> {
-    pub(crate) fn host_effects(&mut self, host: HostId, fx: &mut Vec<Effect>) {
+    /// Does them in their order, and keeps their memory for the next.
+    pub(crate) fn host_effects(&mut self, host: HostId, mut fx: Vec<Effect>) {
         for effect in fx.drain(..) {
             self.host_effect(host, effect);
         }
+        self.spare = fx;
     }
 
+    #[inline]
     fn host_effect(&mut self, host: HostId, effect: Effect) {
         match effect {
-            Effect::Dispatch { call, ticket, attempts, .. } => self.dispatch(host, call, ticket, attempts),
+            Effect::Dispatch { ticket, .. } => self.dispatch(host, ticket),
             Effect::Abort { call } => self.abort(call),
             Effect::Sleep { id, until } => self.sleep(host, id, until),
             Effect::Forget { .. } => {}
@@ -44,18 +47,22 @@ impl<O: Observer> World<'_, O> {
         }
     }
 
+    #[inline]
     fn sleep(&mut self, host: HostId, id: TimerId, until: Nanos) {
-        let until = self.woken_at(id, until);
-        match id {
-            TimerId::Deadline(call) => {
-                let place = self.queue.place();
-                if let Some(request) = self.requests.get(call) {
-                    request.deadline = Deadline::Noted(until, place);
-                }
-                return;
+        if let TimerId::Deadline(call) = id {
+            let place = self.queue.place();
+            if let Some(request) = self.requests.get(call) {
+                request.deadline = Deadline::Noted(until, place);
             }
-            TimerId::Wait(call, _) | TimerId::Queue(call) => self.needs_deadline(call),
-            TimerId::Scan | TimerId::Release(_) => {}
+            return;
+        }
+        self.sleep_on(host, id, until);
+    }
+
+    fn sleep_on(&mut self, host: HostId, id: TimerId, until: Nanos) {
+        let until = self.woken_at(id, until);
+        if let TimerId::Wait(call, _) | TimerId::Queue(call) = id {
+            self.needs_deadline(call);
         }
         self.queue.push(until, Event::Timer(host, id));
     }

@@ -5,6 +5,7 @@
 //! Without a machine nothing takes time but what the scenario says; a [`Machine`] adds what a profile has measured. The
 //! model, and what it leaves out, is stated in `docs/simulation.md`.
 
+mod calendar;
 mod fleet_effects;
 mod host_effects;
 mod machine;

@@ -1,19 +1,21 @@
 //! Who watches a simulated run: everything that a live run records, at the moment at which it is known.
 
 use galton_core::plan::Demand;
-use galton_core::record::{Decision, FleetEvent, TraceRow};
+use galton_core::record::{Decision, Ended, FleetEvent, TraceRow};
 use galton_core::{Nanos, TargetId};
 
 /// Told of everything, in order of time.
 pub trait Observer {
+    /// Something about this target comes soon.
+    fn soon(&mut self, _: TargetId) {}
     /// A target has taken an attempt: it is in flight until its decision is complete.
     fn taken(&mut self, at: Nanos, target: TargetId, asked: &Asked);
     /// A decision is complete.
     fn decided(&mut self, decision: &Decision, asked: &Asked);
     /// The fleet has changed.
     fn changed(&mut self, event: &FleetEvent);
-    /// A request has ended; or the run has, and this one is unfinished or was never sent.
-    fn ended(&mut self, row: &TraceRow);
+    /// A request has ended; or the run has, and this one is unfinished or was never sent. `row`: all there is to say of it.
+    fn ended(&mut self, ended: &Ended, row: impl FnOnce() -> TraceRow);
 }
 
 /// What the request of a decision had asked for.
@@ -44,7 +46,7 @@ impl Observer for Records {
         self.fleet.push(*event);
     }
 
-    fn ended(&mut self, row: &TraceRow) {
-        self.trace.push(row.clone());
+    fn ended(&mut self, _: &Ended, row: impl FnOnce() -> TraceRow) {
+        self.trace.push(row());
     }
 }

@@ -2,22 +2,25 @@
 
 use galton_core::host::{Arrival, AttemptEnd, Input, Ticket, TimerId};
 use galton_core::plan::Demand;
-use galton_core::scenario::{CpuMode, OnDisconnect};
+use galton_core::scenario::{CpuMode, OnDisconnect, Scenario};
 use galton_core::{CallId, HostId, Incarnation, Nanos, Outcome, TargetId};
 
-use crate::machine::Hop;
+use crate::machine::{Hop, Machine};
 use crate::observer::Observer;
-use crate::requests::{Answer, Attempt, Deadline};
+use crate::requests::{Answer, Attempt, Deadline, Moment};
 use crate::source::Sent;
 use crate::world::{Event, World};
 
 /// The queue is tidied when it is this much longer than what is under way can need.
 const IDLE_EVENTS: usize = 4096;
+/// What an observer knows of so many targets fits the processor's nearest caches.
+const FEW_TARGETS: usize = 64;
 /// Events that one request has in the queue, at most.
 const EVENTS_PER_REQUEST: usize = 4;
 
 impl<O: Observer> World<'_, O> {
     /// A client sends a request.
+    #[inline]
     pub(crate) fn send(&mut self, sent: Sent) {
         self.sent += 1;
         let lag = self.hop(Hop::SendLag, &sent, 0);
@@ -31,115 +34,128 @@ impl<O: Observer> World<'_, O> {
     }
 
     /// A host has the request.
+    #[inline]
     pub(crate) fn arrive(&mut self, call: CallId) {
-        let Some(sent) = self.requests.get(call).map(|request| request.sent) else { return };
-        let received = self.now - self.hop(Hop::Pick, &sent, 0);
-        if let Some(request) = self.requests.get(call) {
-            request.proxy_recv = Some(received);
-        }
-        self.proxies[sent.host.0 as usize].received += 1;
-        let deadline = sent.at + self.scenario.traffic.timeout;
-        let arrival = Arrival { call, request: sent.request, deadline, idempotent: true };
-        self.feed_host(sent.host, Input::Arrive(arrival));
+        let Some(request) = self.requests.get(call) else { return };
+        let Sent { request: id, at, host, .. } = request.sent;
+        request.proxy_recv = Moment::at(self.now - hop(self.machine, Hop::Pick, &request.sent, 0));
+        self.proxies[host.0 as usize].received += 1;
+        let deadline = at + self.scenario.traffic.timeout;
+        let arrival = Arrival { call, request: id, deadline, idempotent: true };
+        self.feed_arrival(host, arrival);
     }
 
     /// A host sends an attempt to a target.
-    pub(crate) fn dispatch(&mut self, host: HostId, call: CallId, ticket: Ticket, number: u32) {
+    #[inline]
+    pub(crate) fn dispatch(&mut self, host: HostId, ticket: Ticket) {
         self.proxies[host.0 as usize].attempts += 1;
-        let Some(request) = self.requests.get(call) else { return };
-        let attempt = Attempt { ticket, number, dispatched: self.now, held: false, end: None };
-        request.attempt = Some(attempt);
+        let (call, number) = (ticket.call(), ticket.attempt());
         if self.machine.is_none() {
-            return self.reach(call, number);
+            return self.offer(host, ticket);
         }
-        let sent = request.sent;
-        let way = self.hop(Hop::ProxyToTarget, &sent, number);
+        let Some(request) = self.requests.get(call) else { return };
+        request.attempt = Some(Attempt { ticket, held: false, end: None });
+        let way = hop(self.machine, Hop::ProxyToTarget, &request.sent, number);
         self.queue.push(self.now + way, Event::Reach(call, number));
         self.needs_deadline(call);
     }
 
-    /// The target has the attempt: it takes it, or refuses.
+    /// The target has the attempt.
     pub(crate) fn reach(&mut self, call: CallId, number: u32) {
         let Some(request) = self.requests.get(call) else { return };
-        let (sent, asked) = (request.sent, request.asked());
-        let Some(attempt) = request.attempt.as_ref().filter(|a| a.number == number && a.end.is_none()) else { return };
-        let (target, incarnation, dispatched) =
-            (attempt.ticket.target(), attempt.ticket.incarnation(), attempt.dispatched);
-        let (now, limit) = (self.now, self.scenario.targets.max_concurrency);
-        let refused = match self.process(target, incarnation).map(|process| process.offer(now, limit)) {
-            Some(true) => None,
-            Some(false) => Some(AttemptEnd::Full),
-            None => {
-                self.proxies[sent.host.0 as usize].connection_failures += 1;
-                Some(AttemptEnd::Gone)
-            }
-        };
-        if let Some(end) = refused {
-            let seen = now.max(dispatched + self.hop(Hop::Refusal, &sent, number));
-            return self.end_attempt(call, number, end, seen);
+        let this = |attempt: &mut Attempt| attempt.ticket.attempt() == number && attempt.end.is_none();
+        if let Some(Attempt { ticket, .. }) = request.attempt.take_if(this) {
+            let host = request.sent.host;
+            self.offer(host, ticket);
         }
-        if let Some(request) = self.requests.get(call) {
-            request.target_start = Some(now);
-            request.attempt.iter_mut().for_each(|attempt| attempt.held = true);
-        }
-        self.observer.taken(dispatched, target, &asked);
-        self.hold(call, number, &sent, target, incarnation);
     }
 
-    fn hold(&mut self, call: CallId, number: u32, sent: &Sent, target: TargetId, incarnation: Incarnation) {
-        let now = self.now;
-        if let Some(shared) = self.process(target, incarnation).and_then(|process| process.shared.as_mut()) {
-            shared.arrive(now, &sent.demand, call, number);
-            self.schedule_shared(target, incarnation);
-            return self.needs_deadline(call);
+    /// The target takes the attempt, or refuses.
+    #[inline]
+    fn offer(&mut self, host: HostId, ticket: Ticket) {
+        let (call, number, dispatched) = (ticket.call(), ticket.attempt(), ticket.dispatched());
+        let (target, incarnation) = (ticket.target(), ticket.incarnation());
+        if self.targets.len() > FEW_TARGETS {
+            self.observer.soon(target);
         }
-        let (length, burnt) = self.hold_of(&sent.demand);
-        let over = now + length + self.hop(Hop::HoldOver, sent, number);
-        self.queue.push(over, Event::HoldOver(call, number));
+        let (now, limit) = (self.now, self.scenario.targets.max_concurrency);
+        let taken = self.process(target, incarnation).map(|process| process.offer(now, limit));
         let Some(request) = self.requests.get(call) else { return };
-        request.cpu_used = burnt;
+        let held = taken == Some(true);
+        request.attempt = Some(Attempt { ticket, held, end: None });
+        if held {
+            request.target_start = Moment::at(now);
+            self.observer.taken(dispatched, target, &request.asked());
+            let demand = request.sent.demand;
+            return self.hold(call, number, &demand, host, target, incarnation);
+        }
+        let seen = now.max(dispatched + hop(self.machine, Hop::Refusal, &request.sent, number));
+        let end = if taken.is_some() { AttemptEnd::Full } else { AttemptEnd::Gone };
+        self.proxies[host.0 as usize].connection_failures += u64::from(taken.is_none());
+        self.end_attempt(call, number, end, seen);
+    }
+
+    #[inline]
+    fn hold(
+        &mut self,
+        call: CallId,
+        number: u32,
+        demand: &Demand,
+        host: HostId,
+        target: TargetId,
+        process: Incarnation,
+    ) {
+        if self.shares {
+            return self.hold_shared(call, number, demand, target, process);
+        }
+        let (length, _) = hold_of(self.scenario, demand);
+        let Some(request) = self.requests.get(call) else { return };
+        let over = self.now + length + hop(self.machine, Hop::HoldOver, &request.sent, number);
         // The deadline does not matter to a hold that is over before it. Of equal times it comes first.
-        if let Deadline::Noted(deadline, _) = request.deadline
-            && deadline <= over
-        {
+        let lasts = matches!(request.deadline, Deadline::Noted(deadline, _) if deadline <= over);
+        self.queue.push(over, Event::HoldOver(call, number, host, target));
+        if lasts {
             self.needs_deadline(call);
         }
     }
 
-    /// How long a target holds such a request, and what CPU time it spends on it. Every request has a core to burn.
-    fn hold_of(&self, demand: &Demand) -> (Nanos, Option<Nanos>) {
-        if self.scenario.targets.cpu_mode != CpuMode::Burn {
-            return (demand.hold, None);
+    fn hold_shared(&mut self, call: CallId, number: u32, demand: &Demand, target: TargetId, incarnation: Incarnation) {
+        let now = self.now;
+        if let Some(shared) = self.process(target, incarnation).and_then(|process| process.shared.as_mut()) {
+            shared.arrive(now, demand, call, number);
+            self.schedule_shared(target, incarnation);
+            self.needs_deadline(call);
         }
-        let burnt = Nanos::rounded(demand.cpu * self.scenario.targets.cpu_unit.0 as f64);
-        (demand.hold.max(burnt), Some(burnt))
     }
 
+    #[inline]
     pub(crate) fn hold_over(&mut self, call: CallId, number: u32) {
-        let held = |attempt: &&mut Attempt| attempt.held && attempt.end.is_none();
-        let Some(attempt) = self.requests.attempt(call, number).filter(held) else {
+        let now = self.now;
+        let request = self.requests.get(call);
+        let this = |attempt: &&mut Attempt| attempt.ticket.attempt() == number && attempt.held && attempt.end.is_none();
+        let Some((request, at)) = request.and_then(|request| {
+            let attempt = request.attempt.as_mut().filter(this)?;
+            attempt.end = Some(AttemptEnd::Done { ok: true });
+            let at = (attempt.ticket.target(), attempt.ticket.incarnation());
+            Some((request, at))
+        }) else {
             return self.deserted_hold_over(call, number);
         };
-        let (target, incarnation) = (attempt.ticket.target(), attempt.ticket.incarnation());
-        let now = self.now;
-        let Some(request) = self.requests.get(call) else { return };
-        request.target_done = Some(now);
-        let (sent, burnt) = (request.sent, request.cpu_used.unwrap_or_default());
-        if let Some(process) = self.process(target, incarnation) {
+        request.target_done = Moment::at(now);
+        let (_, burnt) = hold_of(self.scenario, &request.sent.demand);
+        let seen = now + hop(self.machine, Hop::TargetToProxy, &request.sent, number);
+        if let Some(process) = self.process(at.0, at.1) {
             process.complete();
-            process.counters.cpu_burned += burnt;
+            process.counters.cpu_burned += burnt.unwrap_or_default();
         }
-        let done = AttemptEnd::Done { ok: true };
-        let Some(attempt) = self.requests.attempt(call, number) else { return };
         if self.machine.is_none() {
-            attempt.end = Some(done);
             return self.attempt_over(call, number);
         }
-        let seen = now + self.hop(Hop::TargetToProxy, &sent, number);
-        self.end_attempt(call, number, done, seen);
+        self.queue.push(seen, Event::AttemptOver(call, number));
     }
 
     /// A hold that went on although its caller had gone is over, unless its process ended before.
+    #[cold]
     fn deserted_hold_over(&mut self, call: CallId, number: u32) {
         if let Some((target, incarnation)) = self.deserted.remove(&(call, number))
             && let Some(process) = self.process(target, incarnation)
@@ -181,7 +197,7 @@ impl<O: Observer> World<'_, O> {
     pub(crate) fn abort(&mut self, call: CallId) {
         let Some(request) = self.requests.get(call) else { return };
         let Some(attempt) = request.attempt.as_ref().filter(|attempt| attempt.end.is_none()) else { return };
-        let (number, held) = (attempt.number, attempt.held);
+        let (number, held) = (attempt.ticket.attempt(), attempt.held);
         let (target, incarnation) = (attempt.ticket.target(), attempt.ticket.incarnation());
         let now = self.now;
         if held && self.scenario.targets.on_disconnect == OnDisconnect::Finish {
@@ -201,17 +217,18 @@ impl<O: Observer> World<'_, O> {
         }
     }
 
+    #[inline]
     pub(crate) fn attempt_over(&mut self, call: CallId, number: u32) {
         let Some(request) = self.requests.get(call) else { return };
         let host = request.sent.host;
-        let Some(Attempt { ticket, end: Some(end), .. }) = request.attempt.take_if(|a| a.number == number) else {
-            return;
-        };
-        self.feed_host(host, Input::AttemptEnded { ticket, end });
+        let this = |attempt: &mut Attempt| attempt.ticket.attempt() == number;
+        let Some(Attempt { ticket, end: Some(end), .. }) = request.attempt.take_if(this) else { return };
+        self.feed_end(host, ticket, end);
         self.requests.close_if_over(call);
     }
 
     /// A host has answered.
+    #[inline]
     pub(crate) fn answer(&mut self, host: HostId, call: CallId, answer: Answer) {
         let counters = &mut self.proxies[host.0 as usize];
         *match answer.outcome {
@@ -221,25 +238,26 @@ impl<O: Observer> World<'_, O> {
             _ => &mut counters.failed,
         } += 1;
         let Some(request) = self.requests.get(call) else { return };
-        request.answer = Some(answer);
+        request.answered = true;
         if self.machine.is_none() {
-            return self.answered(call);
+            return self.answered(call, &answer);
         }
         let sent = request.sent;
         let way = self.hop(Hop::ProxyToClient, &sent, 0);
-        self.queue.push(self.now + way, Event::Answered(call));
+        self.queue.push(self.now + way, Event::Answered(call, Box::new(answer)));
     }
 
     /// The client has its response.
-    pub(crate) fn answered(&mut self, call: CallId) {
-        let now = self.now;
+    #[inline]
+    pub(crate) fn answered(&mut self, call: CallId, answer: &Answer) {
+        let (now, scenario) = (self.now, self.scenario);
         let Some(request) = self.requests.get(call) else { return };
         request.closed = true;
-        let outcome = request.answer.map_or(Outcome::Unfinished, |answer| answer.outcome);
         let sent = request.sent;
-        self.observer.ended(&request.row(Some(now)));
+        let row = || request.row(Some(answer), Some(now), hold_of(scenario, &sent.demand).1);
+        self.observer.ended(&request.ended(Some(answer), Some(now)), row);
         self.requests.close_if_over(call);
-        if self.source.ended(sent.request, outcome, now) {
+        if self.source.ended(sent.request, answer.outcome, now) {
             self.asks_at = Some(now);
             self.queue.push(now, Event::Send);
         }
@@ -248,7 +266,7 @@ impl<O: Observer> World<'_, O> {
     /// A sleep of a host is over. The deadline of a request that has been answered meanwhile is none.
     pub(crate) fn timer(&mut self, host: HostId, id: TimerId) {
         if let TimerId::Deadline(call) = id {
-            match self.requests.get(call).filter(|request| request.answer.is_none()) {
+            match self.requests.get(call).filter(|request| !request.answered) {
                 Some(request) => request.deadline = Deadline::None,
                 None => return,
             }
@@ -275,7 +293,7 @@ impl<O: Observer> World<'_, O> {
     /// What a hop adds: nothing without a machine.
     #[inline]
     fn hop(&self, hop: Hop, sent: &Sent, attempt: u32) -> Nanos {
-        self.machine.map_or(Nanos::ZERO, |machine| machine.hop(hop, sent.request, attempt))
+        self::hop(self.machine, hop, sent, attempt)
     }
 
     /// When an injected wait of a host that should end at `until` does end.
@@ -284,4 +302,20 @@ impl<O: Observer> World<'_, O> {
         let Some(sent) = self.requests.get(call).map(|request| request.sent) else { return until };
         until + self.hop(Hop::WaitOver, &sent, wait)
     }
+}
+
+/// How long a target holds such a request, and what CPU time it spends on it. Every request has a core to burn.
+#[inline]
+fn hold_of(scenario: &Scenario, demand: &Demand) -> (Nanos, Option<Nanos>) {
+    if scenario.targets.cpu_mode != CpuMode::Burn {
+        return (demand.hold, None);
+    }
+    let burnt = Nanos::rounded(demand.cpu * scenario.targets.cpu_unit.0 as f64);
+    (demand.hold.max(burnt), Some(burnt))
+}
+
+/// What a hop adds: nothing without a machine.
+#[inline]
+fn hop(machine: Option<Machine<'_>>, hop: Hop, sent: &Sent, attempt: u32) -> Nanos {
+    machine.map_or(Nanos::ZERO, |machine| machine.hop(hop, sent.request, attempt))
 }

@@ -1,44 +1,41 @@
 //! The event queue: by time, then by order of insertion.
 
-use std::cmp::Reverse;
 use std::collections::VecDeque;
 
-use dary_heap::QuaternaryHeap;
 use galton_core::Nanos;
-use slab::Slab;
+
+use crate::calendar::Calendar;
 
 /// Events of type `E`, earliest first; equal times stay first in, first out.
 #[derive(Debug)]
 pub(crate) struct EventQueue<E> {
-    /// Only keys are sorted: what they stand for is moved twice, in and out.
-    heap: QuaternaryHeap<Reverse<Key>>,
-    events: Slab<E>,
+    calendar: Calendar<E>,
     /// Those due at the time of the last event taken: what follows at once does not have to be sorted in.
     at_once: VecDeque<(Place, E)>,
-    /// One event that comes again and again, as the next arrival does: neither has it.
-    recurrent: Option<(Key, E)>,
+    /// One event that comes again and again, as the next arrival does: neither has it. Without one, a key that never comes.
+    recurrent: (Key, Option<E>),
     now: Nanos,
     places: u64,
 }
 
 /// A place in the order of insertion, to be filled later, or never.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place(u64);
 
-/// From the top: when (64 bits), the place in the order of insertion, the event's number in the slab. One number, since
+/// From the top: when (64 bits), the place in the order of insertion, the event's number in the calendar. One number, since
 /// comparing two is a branch that nobody can predict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Key(u128);
+pub(crate) struct Key(u128);
 
 /// 16 million events at once, a million million in all.
-const EVENT_BITS: u32 = 24;
+const NUMBER_BITS: u32 = 24;
 
 // === impl EventQueue ===
 
 impl<E> EventQueue<E> {
     pub(crate) fn new() -> Self {
-        let (heap, events) = (QuaternaryHeap::new(), Slab::new());
-        Self { heap, events, at_once: VecDeque::new(), recurrent: None, now: Nanos::ZERO, places: 0 }
+        let recurrent = (Key::NEVER, None);
+        Self { calendar: Calendar::new(), at_once: VecDeque::new(), recurrent, now: Nanos::ZERO, places: 0 }
     }
 
     #[inline]
@@ -52,8 +49,8 @@ impl<E> EventQueue<E> {
     pub(crate) fn push_recurrent(&mut self, at: Nanos, event: E) {
         let place = self.place();
         match &self.recurrent {
-            None => self.recurrent = Some((Key::new(at.max(self.now), place, 0), event)),
-            Some(_) => self.push_at_place(place, at, event),
+            (_, None) => self.recurrent = (Key::new(at.max(self.now), place, 0), Some(event)),
+            _ => self.push_at_place(place, at, event),
         }
     }
 
@@ -67,46 +64,49 @@ impl<E> EventQueue<E> {
     /// Inserts an event as if it had been inserted when its place was taken.
     #[inline]
     pub(crate) fn push_at_place(&mut self, place: Place, at: Nanos, event: E) {
-        let number = self.events.insert(event);
-        assert!(number < 1 << EVENT_BITS, "more events wait than a run of this size can have");
-        self.heap.push(Reverse(Key::new(at, place, number)));
+        self.calendar.push(at, place, event);
     }
 
+    /// The next event, and its time. `ahead` is shown one that comes a little later, now and then, so that it can fetch what
+    /// belongs to it.
     #[inline]
-    pub(crate) fn pop(&mut self) -> Option<(Nanos, E)> {
-        let sorted = self.heap.peek().map_or(Key::NEVER, |Reverse(key)| *key);
-        let recurrent = self.recurrent.as_ref().map_or(Key::NEVER, |(key, _)| *key);
+    pub(crate) fn pop(&mut self, ahead: impl FnOnce(&E)) -> Option<(Nanos, E)> {
+        let sorted = self.calendar.first(ahead);
         if let Some((place, _)) = self.at_once.front()
-            && Key::new(self.now, *place, 0) < sorted.min(recurrent)
+            && Key::new(self.now, *place, 0) < sorted.min(self.recurrent.0)
         {
             let (_, event) = self.at_once.pop_front()?;
             return Some((self.now, event));
         }
-        if recurrent < sorted {
-            let (key, event) = self.recurrent.take()?;
-            self.now = key.time();
-            return Some((self.now, event));
+        if self.recurrent.0 < sorted {
+            self.now = self.recurrent.0.time();
+            self.recurrent.0 = Key::NEVER;
+            return Some((self.now, self.recurrent.1.take()?));
         }
-        let Reverse(key) = self.heap.pop()?;
-        self.now = key.time();
-        Some((self.now, self.events.remove(key.number())))
+        if sorted == Key::NEVER {
+            return None;
+        }
+        self.now = sorted.time();
+        Some((self.now, self.calendar.take(sorted)?))
     }
 
     /// How many events wait.
     pub(crate) fn len(&self) -> usize {
-        self.heap.len() + self.at_once.len() + usize::from(self.recurrent.is_some())
+        self.calendar.len() + self.at_once.len() + usize::from(self.recurrent.1.is_some())
     }
 
     /// Drops what is not worth waiting for any more.
     pub(crate) fn retain(&mut self, worth: impl Fn(&E) -> bool) {
-        let events = &mut self.events;
-        self.heap.retain(|Reverse(key)| {
-            let keep = worth(&events[key.number()]);
-            if !keep {
-                events.remove(key.number());
-            }
-            keep
-        });
+        self.calendar.retain(worth);
+    }
+}
+
+// === impl Place ===
+
+impl Place {
+    #[cfg(test)]
+    pub(crate) const fn nth(n: u64) -> Self {
+        Self(n)
     }
 }
 
@@ -114,21 +114,24 @@ impl<E> EventQueue<E> {
 
 impl Key {
     /// Later than any event.
-    const NEVER: Self = Self(u128::MAX);
+    pub(crate) const NEVER: Self = Self(u128::MAX);
+
+    /// Numbers are below this.
+    pub(crate) const NUMBERS: usize = 1 << NUMBER_BITS;
 
     #[inline]
-    fn new(at: Nanos, place: Place, number: usize) -> Self {
-        Self(u128::from(at.0) << 64 | u128::from(place.0 << EVENT_BITS | number as u64))
+    pub(crate) fn new(at: Nanos, place: Place, number: u32) -> Self {
+        Self(u128::from(at.0) << 64 | u128::from(place.0 << NUMBER_BITS | u64::from(number)))
     }
 
     #[inline]
-    fn time(self) -> Nanos {
+    pub(crate) fn time(self) -> Nanos {
         Nanos((self.0 >> 64) as u64)
     }
 
     #[inline]
-    fn number(self) -> usize {
-        self.0 as usize % (1 << EVENT_BITS)
+    pub(crate) fn number(self) -> u32 {
+        self.0 as u32 % Self::NUMBERS as u32
     }
 }
 
@@ -137,7 +140,7 @@ mod tests {
     use super::*;
 
     fn drained(queue: &mut EventQueue<char>) -> String {
-        std::iter::from_fn(|| queue.pop()).map(|(_, event)| event).collect()
+        std::iter::from_fn(|| queue.pop(|_| ())).map(|(_, event)| event).collect()
     }
 
     #[test]
@@ -155,7 +158,7 @@ mod tests {
         for (at, event) in [(1, 'a'), (1, 'b'), (2, 'd')] {
             queue.push(Nanos(at), event);
         }
-        assert_eq!(queue.pop(), Some((Nanos(1), 'a')));
+        assert_eq!(queue.pop(|_| ()), Some((Nanos(1), 'a')));
         queue.push(Nanos(1), 'c');
         assert_eq!(drained(&mut queue), "bcd");
     }
@@ -167,7 +170,7 @@ mod tests {
         queue.push_recurrent(Nanos(2), 'b');
         queue.push(Nanos(2), 'c');
         queue.push_recurrent(Nanos(3), 'd');
-        assert_eq!(queue.pop(), Some((Nanos(2), 'a')));
+        assert_eq!(queue.pop(|_| ()), Some((Nanos(2), 'a')));
         queue.push(Nanos(2), 'e');
         assert_eq!((queue.len(), drained(&mut queue)), (4, "bced".to_owned()));
     }
@@ -189,7 +192,7 @@ mod tests {
             queue.push(Nanos(at), event);
         }
         queue.retain(|event| *event != 'x');
-        assert_eq!((queue.len(), queue.events.len()), (2, 2));
+        assert_eq!(queue.len(), 2);
         queue.push(Nanos(2), 'm');
         assert_eq!(drained(&mut queue), "amb");
     }

@@ -1,9 +1,9 @@
 //! The requests under way: from the send until the client has its response and the last attempt is over.
 
 use galton_core::host::{AttemptEnd, Ticket};
-use galton_core::record::{TraceOutcome, TraceRow};
+use galton_core::prefetch::prefetch;
+use galton_core::record::{Ended, TraceOutcome, TraceRow};
 use galton_core::{CallId, Nanos, Outcome, TargetId};
-use slab::Slab;
 
 use crate::observer::Asked;
 use crate::queue::Place;
@@ -12,33 +12,40 @@ use crate::source::Sent;
 /// The requests under way, by call.
 #[derive(Debug, Default)]
 pub(crate) struct Requests {
-    open: Slab<Request>,
+    /// By the place of their call. Where nobody is any more, the last one stays until the place is taken again.
+    at: Vec<Request>,
+    /// Places that are free, by the host that had them last: it has its own memory of a call at the same place.
+    free: Vec<Vec<u32>>,
+    len: usize,
     serial: u64,
 }
 
-/// One request under way.
+/// One request under way. Small, since thousands are under way at once, each looked at after the others.
 #[derive(Debug)]
 pub(crate) struct Request {
-    pub(crate) call: CallId,
+    /// None: it is over.
+    call: Option<CallId>,
     pub(crate) sent: Sent,
     pub(crate) t_send: Nanos,
-    pub(crate) proxy_recv: Option<Nanos>,
-    pub(crate) target_start: Option<Nanos>,
-    pub(crate) target_done: Option<Nanos>,
-    pub(crate) cpu_used: Option<Nanos>,
+    pub(crate) proxy_recv: Moment,
+    pub(crate) target_start: Moment,
+    pub(crate) target_done: Moment,
     pub(crate) attempt: Option<Attempt>,
     pub(crate) deadline: Deadline,
-    pub(crate) answer: Option<Answer>,
+    /// Its host has answered.
+    pub(crate) answered: bool,
     /// The client has its response.
     pub(crate) closed: bool,
 }
+
+/// An instant; or that it has not come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment(Nanos);
 
 /// The open attempt of a request.
 #[derive(Debug)]
 pub(crate) struct Attempt {
     pub(crate) ticket: Ticket,
-    pub(crate) number: u32,
-    pub(crate) dispatched: Nanos,
     /// A target holds it.
     pub(crate) held: bool,
     /// How it ended, once it has, and until its host has seen that.
@@ -72,89 +79,141 @@ impl Requests {
     /// A request is sent.
     #[inline]
     pub(crate) fn open(&mut self, sent: Sent, t_send: Nanos) -> CallId {
-        let entry = self.open.vacant_entry();
-        assert!(entry.key() < CallId::PLACES, "more requests under way than there can be calls");
+        let host = sent.host.0 as usize;
+        if self.free.len() <= host {
+            self.free.resize_with(host + 1, Vec::new);
+        }
+        let place = self.free[host].pop().map_or(self.at.len(), |place| place as usize);
+        self.len += 1;
+        assert!(place < CallId::PLACES, "more requests under way than there can be calls");
         self.serial += 1;
-        let call = CallId::at_place(entry.key(), self.serial);
-        entry.insert(Request {
-            call,
+        let call = CallId::at_place(place, self.serial);
+        let request = Request {
+            call: Some(call),
             sent,
             t_send,
-            proxy_recv: None,
-            target_start: None,
-            target_done: None,
-            cpu_used: None,
+            proxy_recv: Moment::TO_COME,
+            target_start: Moment::TO_COME,
+            target_done: Moment::TO_COME,
             attempt: None,
             deadline: Deadline::None,
-            answer: None,
+            answered: false,
             closed: false,
-        });
+        };
+        match self.at.get_mut(place) {
+            Some(free) => *free = request,
+            None => self.at.push(request),
+        }
         call
     }
 
     #[inline]
     pub(crate) fn get(&mut self, call: CallId) -> Option<&mut Request> {
-        self.open.get_mut(call.place()).filter(|request| request.call == call)
+        self.at.get_mut(call.place()).filter(|request| request.call == Some(call))
+    }
+
+    /// Fetches a request that comes soon.
+    #[inline]
+    pub(crate) fn fetch(&self, call: CallId) {
+        self.at.get(call.place()).into_iter().for_each(prefetch);
     }
 
     /// Whether this call is under way.
     #[inline]
     pub(crate) fn holds(&self, call: CallId) -> bool {
-        self.open.get(call.place()).is_some_and(|request| request.call == call)
+        self.at.get(call.place()).is_some_and(|request| request.call == Some(call))
     }
 
     /// Its open attempt, if it is this one.
     #[inline]
     pub(crate) fn attempt(&mut self, call: CallId, number: u32) -> Option<&mut Attempt> {
-        self.get(call)?.attempt.as_mut().filter(|attempt| attempt.number == number)
+        self.get(call)?.attempt.as_mut().filter(|attempt| attempt.ticket.attempt() == number)
     }
 
     /// Forgets the request, if nothing more can come of it.
     #[inline]
     pub(crate) fn close_if_over(&mut self, call: CallId) {
-        if self.get(call).is_some_and(|request| request.closed && request.attempt.is_none()) {
-            self.open.remove(call.place());
+        let over = |request: &&mut Request| request.closed && request.attempt.is_none();
+        if let Some(request) = self.get(call).filter(over) {
+            request.call = None;
+            let host = request.sent.host.0 as usize;
+            self.free[host].push(call.place() as u32);
+            self.len -= 1;
         }
     }
 
     /// How many there are.
+    #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.open.len()
+        self.len
     }
 
-    /// All of them, in the order in which they were sent.
-    pub(crate) fn in_order(&self) -> Vec<&Request> {
-        let mut all: Vec<_> = self.open.iter().map(|(_, request)| request).collect();
-        all.sort_by_key(|request| request.sent.seq);
+    /// All of them with their calls, in the order in which they were sent.
+    pub(crate) fn in_order(&self) -> Vec<(CallId, &Request)> {
+        let mut all: Vec<_> = self.at.iter().filter_map(|request| Some((request.call?, request))).collect();
+        all.sort_by_key(|(_, request)| request.sent.seq);
         all
+    }
+}
+
+// === impl Moment ===
+
+impl Moment {
+    pub(crate) const TO_COME: Self = Self(Nanos::MAX);
+
+    #[inline]
+    pub(crate) fn at(at: Nanos) -> Self {
+        Self(at)
+    }
+
+    #[inline]
+    pub(crate) fn get(self) -> Option<Nanos> {
+        Some(self.0).filter(|at| *at < Nanos::MAX)
     }
 }
 
 // === impl Request ===
 
 impl Request {
+    #[inline]
     pub(crate) fn asked(&self) -> Asked {
         Asked { t_intended: self.sent.at, demand: self.sent.demand }
     }
 
-    /// The request's row, as its client knows it: at its end, `t_end`, or without one.
-    pub(crate) fn row(&self, t_end: Option<Nanos>) -> TraceRow {
-        let ended = self.answer.filter(|_| t_end.is_some());
-        let ok = ended.is_some_and(|answer| answer.outcome == Outcome::Ok);
-        let outcome = ended.map_or(Outcome::Unfinished, |answer| answer.outcome);
-        TraceRow {
+    /// What the report asks of it, once it has ended: with its answer, and the time at which the client had it; or without.
+    #[inline]
+    pub(crate) fn ended(&self, answer: Option<&Answer>, t_end: Option<Nanos>) -> Ended {
+        let outcome = answer.map_or(Outcome::Unfinished, |answer| answer.outcome);
+        let held = self.target_start.get().zip(self.target_done.get());
+        Ended {
+            t_intended: self.sent.at,
             t_send: Some(self.t_send),
             t_end,
             outcome: TraceOutcome::Offered(outcome),
-            status: ended.map(|answer| status(answer.outcome)),
-            attempts: ended.map(|answer| answer.attempts),
-            target: ended.and_then(|answer| answer.target),
-            proxy_recv: self.proxy_recv.filter(|_| ended.is_some()),
-            proxy_done: ended.map(|answer| answer.at),
-            target_start: self.target_start.filter(|_| ok),
-            target_done: self.target_done.filter(|_| ok),
-            cpu_used: self.cpu_used.filter(|_| ok),
-            overhead: ended.map(|answer| answer.overhead),
+            attempts: answer.map(|answer| answer.attempts),
+            target: answer.and_then(|answer| answer.target),
+            hold: held.filter(|_| outcome == Outcome::Ok).map(|(start, done)| done - start),
+            overhead: answer.map(|answer| answer.overhead),
+        }
+    }
+
+    /// Its row, as its client knows it: as [`Self::ended`]. `burnt`: what CPU time such a request takes.
+    pub(crate) fn row(&self, answer: Option<&Answer>, t_end: Option<Nanos>, burnt: Option<Nanos>) -> TraceRow {
+        let Ended { outcome, attempts, target, overhead, .. } = self.ended(answer, t_end);
+        let ok = outcome == TraceOutcome::Offered(Outcome::Ok);
+        TraceRow {
+            t_send: Some(self.t_send),
+            t_end,
+            outcome,
+            status: answer.map(|answer| status(answer.outcome)),
+            attempts,
+            target,
+            proxy_recv: self.proxy_recv.get().filter(|_| answer.is_some()),
+            proxy_done: answer.map(|answer| answer.at),
+            target_start: self.target_start.get().filter(|_| ok),
+            target_done: self.target_done.get().filter(|_| ok),
+            cpu_used: burnt.filter(|_| ok),
+            overhead,
             ..self.sent.unsent()
         }
     }

@@ -8,7 +8,7 @@ use galton_core::{HostId, Nanos, Outcome, RequestId, Scenario};
 #[derive(Debug)]
 pub(crate) enum Source {
     /// Times and demands are known in advance; one request ahead.
-    Open { plan: Box<Hashed>, next: Option<Planned> },
+    Open { plan: Box<Hashed>, next: Option<Sent> },
     /// Who is answered thinks and sends again.
     Closed { plan: Plan, users: Box<Users>, sent: u64 },
 }
@@ -47,7 +47,7 @@ impl Source {
             Some(users) => Self::Closed { plan, users: Box::new(users), sent: 0 },
             None => {
                 let mut plan = Box::new(Hashed { plan: plan.open_loop(), hash: PlanHash::default() });
-                let next = plan.next();
+                let next = plan.next().map(Sent::from);
                 Self::Open { plan, next }
             }
         }
@@ -59,10 +59,11 @@ impl Source {
         match self {
             Self::Open { next: None, .. } => Next::Over,
             Self::Open { next: Some(first), .. } if first.at > now => Next::Wait(first.at),
-            Self::Open { plan, next } => match std::mem::replace(next, plan.next()) {
-                Some(planned) => Next::Send(planned.into()),
-                None => Next::Over,
-            },
+            Self::Open { plan, next } => {
+                let due = *next;
+                *next = plan.next().map(Sent::from);
+                due.map_or(Next::Over, Next::Send)
+            }
             Self::Closed { plan, users, sent } => match users.next(now) {
                 UserStep::Send { request, at } => {
                     let seq = *sent;
@@ -94,10 +95,10 @@ impl Source {
     /// What the plan still holds.
     pub(crate) fn unsent(&mut self) -> impl Iterator<Item = Sent> + '_ {
         let open = match self {
-            Self::Open { plan, next } => Some(next.take().into_iter().chain(plan.as_mut())),
+            Self::Open { plan, next } => Some(next.take().into_iter().chain(plan.as_mut().map(Sent::from))),
             Self::Closed { .. } => None,
         };
-        open.into_iter().flatten().map(Sent::from)
+        open.into_iter().flatten()
     }
 
     /// The hash of the plan. Of what it still holds nothing will be sent.

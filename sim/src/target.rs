@@ -16,7 +16,7 @@ pub(crate) struct Target {
     pub(crate) counters: TargetCounters,
     /// When requests were accepted, as far as an idle scan asks.
     pub(crate) accepted: AcceptWindow,
-    pub(crate) shared: Option<Shared>,
+    pub(crate) shared: Option<Box<Shared>>,
 }
 
 /// The CPU that the requests of a target share (`slowdown`).
@@ -39,7 +39,7 @@ impl Target {
             in_flight: 0,
             counters: TargetCounters::new(target, incarnation),
             accepted: AcceptWindow::new(scenario.load_balancer.rr.idle_threshold_requests),
-            shared: slows_down.then(|| Shared::new(scenario.targets.cpu_capacity)),
+            shared: slows_down.then(|| Box::new(Shared::new(scenario.targets.cpu_capacity))),
         }
     }
 

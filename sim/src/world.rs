@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use galton_core::counters::{Counters, LoadCounters, ProxyCounters};
 use galton_core::fleet::{self, Fleet, Restarts};
-use galton_core::host::{self, Effect, Host, TimerId};
-use galton_core::scenario::Scenario;
+use galton_core::host::{self, Arrival, AttemptEnd, Effect, Host, Ticket, TimerId};
+use galton_core::prefetch::prefetch;
+use galton_core::scenario::{CpuMode, Scenario};
 use galton_core::table::BucketTable;
 use galton_core::users::UserEnds;
 use galton_core::{CallId, HostId, Incarnation, Nanos, TargetId};
@@ -13,7 +14,7 @@ use galton_core::{CallId, HostId, Incarnation, Nanos, TargetId};
 use crate::machine::{Errand, Machine};
 use crate::observer::Observer;
 use crate::queue::EventQueue;
-use crate::requests::Requests;
+use crate::requests::{Answer, Requests};
 use crate::source::{Next, Source};
 use crate::target::Target;
 
@@ -37,14 +38,14 @@ pub(crate) enum Event {
     Arrive(CallId),
     /// An attempt reaches its target.
     Reach(CallId, u32),
-    /// A hold is over.
-    HoldOver(CallId, u32),
+    /// A hold is over, of this attempt of a call. Where it is says what to fetch for it.
+    HoldOver(CallId, u32, HostId, TargetId),
     /// A hold is over on a CPU that requests share, unless something came or went meanwhile.
     SharedHoldOver(TargetId, Incarnation),
     /// A host sees an attempt end.
     AttemptOver(CallId, u32),
     /// A client has its response.
-    Answered(CallId),
+    Answered(CallId, Box<Answer>),
     /// A sleep of a host is over.
     Timer(HostId, TimerId),
     /// Something else for a host.
@@ -56,6 +57,8 @@ pub(crate) enum Event {
 pub(crate) struct World<'a, O> {
     pub(crate) scenario: &'a Scenario,
     pub(crate) machine: Option<Machine<'a>>,
+    /// The requests of a target share its CPU.
+    pub(crate) shares: bool,
     pub(crate) observer: &'a mut O,
     pub(crate) now: Nanos,
     pub(crate) queue: EventQueue<Event>,
@@ -76,7 +79,7 @@ pub(crate) struct World<'a, O> {
     pub(crate) heard: Vec<Nanos>,
     pub(crate) sent: u64,
     pub(crate) errands: u64,
-    spare: Vec<Effect>,
+    pub(crate) spare: Vec<Effect>,
 }
 
 /// Runs a scenario to the end of its drain, on a machine or on none, and tells `observer` everything.
@@ -86,7 +89,7 @@ pub fn run<O: Observer>(scenario: &Scenario, machine: Option<Machine<'_>>, obser
     let end = simulation.duration + simulation.drain;
     let end = simulation.total_time.map_or(end, |total| total.min(end));
     world.ask_source();
-    while let Some((at, event)) = world.queue.pop() {
+    while let Some((at, event)) = world.next() {
         if at > end || world.is_over_by(at) {
             break;
         }
@@ -107,6 +110,7 @@ impl<'a, O: Observer> World<'a, O> {
         let mut world = Self {
             scenario,
             machine,
+            shares: scenario.targets.cpu_mode == CpuMode::Slowdown,
             observer,
             now: Nanos::ZERO,
             queue: EventQueue::new(),
@@ -138,7 +142,7 @@ impl<'a, O: Observer> World<'a, O> {
         let (version, members) = (self.fleet.version(), self.fleet.ready());
         self.hosts.push(Host::new(id, self.scenario, self.now, version, &members, &mut fx));
         self.proxies.push(ProxyCounters::new(id));
-        self.host_effects(id, &mut fx);
+        self.host_effects(id, fx);
         self.feed_fleet(fleet::Input::HostJoined(id));
     }
 
@@ -164,15 +168,32 @@ impl<'a, O: Observer> World<'a, O> {
         rests && (self.source.ends_with_its_requests() || at >= self.scenario.simulation.duration)
     }
 
+    /// The next event. What belongs to one a little later is fetched meanwhile: in a large run nothing of it is in the
+    /// processor's caches any more.
+    #[inline]
+    fn next(&mut self) -> Option<(Nanos, Event)> {
+        let (requests, hosts, table) = (&self.requests, &self.hosts, &self.table);
+        let (targets, observer) = (&self.targets, &mut *self.observer);
+        self.queue.pop(|event| {
+            let Event::HoldOver(call, _, host, target) = event else { return };
+            requests.fetch(*call);
+            hosts[host.0 as usize].fetch(*call);
+            table.fetch(*target);
+            prefetch(&targets[target.0 as usize]);
+            observer.soon(*target);
+        })
+    }
+
+    #[inline]
     fn handle(&mut self, event: Event) {
         match event {
             Event::Send => self.ask_source(),
             Event::Arrive(call) => self.arrive(call),
             Event::Reach(call, attempt) => self.reach(call, attempt),
-            Event::HoldOver(call, attempt) => self.hold_over(call, attempt),
+            Event::HoldOver(call, attempt, ..) => self.hold_over(call, attempt),
             Event::SharedHoldOver(target, incarnation) => self.shared_hold_over(target, incarnation),
             Event::AttemptOver(call, attempt) => self.attempt_over(call, attempt),
-            Event::Answered(call) => self.answered(call),
+            Event::Answered(call, answer) => self.answered(call, &answer),
             Event::Timer(host, id) => self.timer(host, id),
             Event::Host(host, input) => self.feed_host(host, *input),
             Event::Fleet(input) => self.feed_fleet(*input),
@@ -206,8 +227,23 @@ impl<'a, O: Observer> World<'a, O> {
     pub(crate) fn feed_host(&mut self, id: HostId, input: host::Input) {
         let mut fx = std::mem::take(&mut self.spare);
         self.hosts[id.0 as usize].on(self.now, input, &mut self.table, &mut fx);
-        self.host_effects(id, &mut fx);
-        self.spare = fx;
+        self.host_effects(id, fx);
+    }
+
+    /// As [`Self::feed_host`].
+    #[inline]
+    pub(crate) fn feed_arrival(&mut self, id: HostId, arrival: Arrival) {
+        let mut fx = std::mem::take(&mut self.spare);
+        self.hosts[id.0 as usize].on_arrival(self.now, arrival, &mut self.table, &mut fx);
+        self.host_effects(id, fx);
+    }
+
+    /// As [`Self::feed_host`].
+    #[inline]
+    pub(crate) fn feed_end(&mut self, id: HostId, ticket: Ticket, end: AttemptEnd) {
+        let mut fx = std::mem::take(&mut self.spare);
+        self.hosts[id.0 as usize].on_end(self.now, ticket, end, &mut self.table, &mut fx);
+        self.host_effects(id, fx);
     }
 
     pub(crate) fn feed_fleet(&mut self, input: fleet::Input) {
@@ -223,11 +259,12 @@ impl<'a, O: Observer> World<'a, O> {
     }
 
     fn finish(mut self) -> Totals {
-        for request in self.requests.in_order() {
-            self.observer.ended(&request.row(None));
+        for (_, request) in self.requests.in_order() {
+            self.observer.ended(&request.ended(None, None), || request.row(None, None, None));
         }
         for sent in self.source.unsent() {
-            self.observer.ended(&sent.unsent());
+            let row = sent.unsent();
+            self.observer.ended(&row.ended(), || row);
         }
         for (proxy, host) in self.proxies.iter_mut().zip(&self.hosts) {
             proxy.in_flight_at_end = u64::from(host.in_flight());

@@ -1,32 +1,38 @@
 //! Attempts: a round of them, one dispatch, and how it ended.
 
 use super::call::{Next, Stage};
+use super::io::Seat;
 use super::{AttemptEnd, Cx, Effect, Host, Policy, Ticket, TimerId};
-use crate::ids::{CallId, Incarnation, TargetId};
+use crate::ids::{CallId, TargetId};
 use crate::outcome::{FailReason, Outcome, RejectReason};
 use crate::record::{Decision, DecisionKind};
 use crate::table::{LoadTable, Slot};
 use crate::time::Nanos;
 
-/// Where an attempt goes.
-struct Choice {
+/// An attempt that came to nothing.
+#[derive(Clone, Copy)]
+struct Vain {
     target: TargetId,
-    incarnation: Incarnation,
-    slot: Option<Slot>,
+    scale_routed: bool,
+    /// Whether such an attempt is followed by another one.
+    again: bool,
+    /// What the call fails with otherwise.
+    failed: FailReason,
 }
 
 impl Host {
     /// A new budget of attempts.
+    #[inline]
     pub(super) fn begin_round<T: LoadTable>(&mut self, id: CallId, cx: &mut Cx<'_, T>) {
         let Some(call) = self.calls.get_mut(id) else {
             return;
         };
-        call.round = 0;
-        call.tried.clear();
+        call.begin_round();
         self.attempt(id, cx);
     }
 
     /// One attempt, after the injected lock latency if there is one.
+    #[inline]
     fn attempt<T: LoadTable>(&mut self, id: CallId, cx: &mut Cx<'_, T>) {
         if self.rules.lock_latency == Nanos::ZERO {
             return self.pick(id, cx);
@@ -35,72 +41,64 @@ impl Host {
         self.wait(id, granted, Next::Pick, cx);
     }
 
+    #[inline]
     fn pick<T: LoadTable>(&mut self, id: CallId, cx: &mut Cx<'_, T>) {
         match self.choose(id, cx) {
-            Some(choice) => self.dispatch(id, choice, false, cx),
+            Some(seat) => self.dispatch(id, seat, false, cx),
             None => self.exhausted(id, cx),
         }
     }
 
-    fn choose<T: LoadTable>(&mut self, id: CallId, cx: &mut Cx<'_, T>) -> Option<Choice> {
+    #[inline]
+    fn choose<T: LoadTable>(&mut self, id: CallId, cx: &mut Cx<'_, T>) -> Option<Seat> {
         let call = self.calls.get(id)?;
         let policy = match &mut self.policy {
             Policy::RoundRobin(ring) => {
                 let endpoint = ring.next(self.fleet.left_out())?;
-                return Some(Choice { target: endpoint.target, incarnation: endpoint.incarnation, slot: None });
+                return Some(Seat::Open(endpoint.target, endpoint.incarnation));
             }
             Policy::LeastConns(policy) => policy,
         };
-        let (request, attempt) = (call.arrival.request, call.attempts);
-        let left_out: Vec<TargetId> = self.fleet.left_out().iter().copied().collect();
-        let untried: Vec<TargetId> = call.tried.iter().chain(&left_out).copied().collect();
+        let (request, attempt, tried) = (call.request, call.attempts, call.tried());
         let mut pick = |except: &[TargetId]| policy.pick(self.id, request, attempt, except, cx.table);
+        if tried.is_empty() && self.fleet.left_out().is_empty() {
+            return pick(&[]).map(Seat::Reserved);
+        }
+        let left_out: Vec<TargetId> = self.fleet.left_out().iter().copied().collect();
+        let untried: Vec<TargetId> = tried.iter().chain(&left_out).copied().collect();
         let slot = match pick(&untried) {
-            None if !call.tried.is_empty() => pick(&left_out)?,
+            None if !tried.is_empty() => pick(&left_out)?,
             slot => slot?,
         };
-        Some(Choice { target: slot.target(), incarnation: slot.incarnation(), slot: Some(slot) })
+        Some(Seat::Reserved(slot))
     }
 
-    /// Sends the call to the target that was started for it.
-    pub(super) fn scale_route<T: LoadTable>(
-        &mut self,
-        id: CallId,
-        target: TargetId,
-        incarnation: Incarnation,
-        slot: Option<Slot>,
-        cx: &mut Cx<'_, T>,
-    ) {
-        self.dispatch(id, Choice { target, incarnation, slot }, true, cx);
-    }
-
-    fn dispatch<T: LoadTable>(&mut self, id: CallId, choice: Choice, scale_routed: bool, cx: &mut Cx<'_, T>) {
-        let Choice { target, incarnation, slot } = choice;
+    #[inline]
+    pub(super) fn dispatch<T: LoadTable>(&mut self, id: CallId, seat: Seat, scale_routed: bool, cx: &mut Cx<'_, T>) {
         let known = self.known(cx);
         let Some(call) = self.calls.get_mut(id) else {
             return;
         };
+        let target = seat.target();
         let own = self.fleet.take(target);
         call.attempts += 1;
-        call.round += 1;
         call.last = Some(target);
         let overhead = cx.now - call.arrived;
         call.stage = Stage::Attempting { overhead };
         let ticket = Ticket {
             call: id,
-            request: call.arrival.request,
-            target,
-            incarnation,
-            slot,
+            request: call.request,
+            seat,
             attempt: call.attempts,
             dispatched: cx.now,
             scale_routed,
             known,
             own,
         };
-        cx.fx.push(Effect::Dispatch { call: id, attempts: call.attempts, ticket, overhead });
+        cx.fx.push(Effect::Dispatch { ticket, overhead });
     }
 
+    #[inline]
     fn known<T: LoadTable>(&self, cx: &Cx<'_, T>) -> u32 {
         match &self.policy {
             Policy::RoundRobin(ring) => ring.len(),
@@ -109,26 +107,29 @@ impl Host {
     }
 
     /// An attempt is over: its slot is free, it is written down, and its call goes on.
-    pub(super) fn attempt_ended<T: LoadTable>(&mut self, mut ticket: Ticket, end: AttemptEnd, cx: &mut Cx<'_, T>) {
-        let slot = ticket.slot.take();
+    #[inline]
+    pub(super) fn attempt_ended<T: LoadTable>(&mut self, ticket: Ticket, end: AttemptEnd, cx: &mut Cx<'_, T>) {
         self.record_attempt(&ticket, end, cx);
-        self.give_back(ticket.target, cx);
-        if let Some(slot) = slot {
+        let Ticket { call, seat, scale_routed, .. } = ticket;
+        let target = seat.target();
+        self.give_back(target, cx);
+        if let Seat::Reserved(slot) = seat {
             self.release(slot, cx);
         }
+        let vain = |again, failed| Vain { target, scale_routed, again, failed };
         match end {
-            AttemptEnd::Done { ok: true } => self.answer(ticket.call, Outcome::Ok, cx),
-            AttemptEnd::Done { ok: false } => self.answer(ticket.call, Outcome::Failed(FailReason::Http), cx),
+            AttemptEnd::Done { ok: true } => self.answer(call, Outcome::Ok, cx),
+            AttemptEnd::Done { ok: false } => self.answer(call, Outcome::Failed(FailReason::Http), cx),
             AttemptEnd::Closed => {}
-            AttemptEnd::Full => self.refused(&ticket, self.rules.retry_on.full, Outcome::Failed(FailReason::Http), cx),
+            AttemptEnd::Full => self.refused(call, vain(self.rules.retry_on.full, FailReason::Http), cx),
             AttemptEnd::Gone => {
-                self.fleet.leave_out(ticket.target);
-                self.refused(&ticket, self.rules.retry_on.connect, Outcome::Failed(FailReason::Connect), cx);
+                self.fleet.leave_out(target);
+                self.refused(call, vain(self.rules.retry_on.connect, FailReason::Connect), cx);
             }
             AttemptEnd::Reset { committed } => {
-                let idempotent = self.calls.get(ticket.call).is_some_and(|c| c.arrival.idempotent);
+                let idempotent = self.calls.get(call).is_some_and(|c| c.idempotent);
                 let again = self.rules.retry_on.reset && idempotent && !committed;
-                self.refused(&ticket, again, Outcome::Failed(FailReason::Reset), cx);
+                self.refused(call, vain(again, FailReason::Reset), cx);
             }
         }
         if matches!(end, AttemptEnd::Done { .. } | AttemptEnd::Closed | AttemptEnd::Reset { .. }) {
@@ -137,19 +138,18 @@ impl Host {
     }
 
     /// The attempt came to nothing: try again if that is allowed, after the retry delay.
-    fn refused<T: LoadTable>(&mut self, ticket: &Ticket, again: bool, failed: Outcome, cx: &mut Cx<'_, T>) {
-        let id = ticket.call;
+    fn refused<T: LoadTable>(&mut self, id: CallId, vain: Vain, cx: &mut Cx<'_, T>) {
         let Some(call) = self.calls.get_mut(id) else {
             return;
         };
-        if !again {
-            return self.answer(id, failed, cx);
+        if !vain.again {
+            return self.answer(id, Outcome::Failed(vain.failed), cx);
         }
-        if ticket.scale_routed {
+        if vain.scale_routed {
             return self.reject(id, RejectReason::NewTargetFull, cx);
         }
-        call.tried.push(ticket.target);
-        let budget_left = call.round <= self.rules.retry_limit;
+        call.trouble().tried.push(vain.target);
+        let budget_left = call.round() <= self.rules.retry_limit;
         if self.rules.retry_delay > Nanos::ZERO && (budget_left || self.rules.delay_after_last) {
             let until = cx.now + self.rules.retry_delay;
             self.wait(id, until, Next::Retry, cx);
@@ -162,16 +162,18 @@ impl Host {
         let Some(call) = self.calls.get(id) else {
             return;
         };
-        if call.round <= self.rules.retry_limit { self.attempt(id, cx) } else { self.exhausted(id, cx) }
+        if call.round() <= self.rules.retry_limit { self.attempt(id, cx) } else { self.exhausted(id, cx) }
     }
 
     fn wait<T: LoadTable>(&mut self, id: CallId, until: Nanos, next: Next, cx: &mut Cx<'_, T>) {
         let Some(call) = self.calls.get_mut(id) else {
             return;
         };
-        call.waits += 1;
-        call.stage = Stage::Waiting { wait: call.waits, next };
-        cx.fx.push(Effect::Sleep { id: TimerId::Wait(id, call.waits), until });
+        let trouble = call.trouble();
+        trouble.waits += 1;
+        let wait = trouble.waits;
+        call.stage = Stage::Waiting { wait, next };
+        cx.fx.push(Effect::Sleep { id: TimerId::Wait(id, wait), until });
     }
 
     pub(super) fn wait_over<T: LoadTable>(&mut self, id: CallId, over: u32, cx: &mut Cx<'_, T>) {
@@ -186,6 +188,7 @@ impl Host {
     }
 
     /// Gives a slot back; with a lock latency the caller does not wait, but the effect comes late.
+    #[inline]
     pub(super) fn release<T: LoadTable>(&mut self, slot: Slot, cx: &mut Cx<'_, T>) {
         if self.rules.lock_latency == Nanos::ZERO {
             return cx.table.release(self.id, slot, cx.now);
@@ -203,6 +206,7 @@ impl Host {
         }
     }
 
+    #[inline]
     fn record_attempt<T: LoadTable>(&self, ticket: &Ticket, end: AttemptEnd, cx: &mut Cx<'_, T>) {
         let kind = match end {
             AttemptEnd::Full => DecisionKind::Refuse,
@@ -217,7 +221,7 @@ impl Host {
             host: self.id,
             request: ticket.request,
             attempt: ticket.attempt,
-            target: Some((ticket.target, ticket.incarnation)),
+            target: Some((ticket.target(), ticket.incarnation())),
             kind,
             known: ticket.known,
             own: ticket.own,
@@ -235,7 +239,7 @@ impl Host {
             at: cx.now,
             until: cx.now,
             host: self.id,
-            request: call.arrival.request,
+            request: call.request,
             attempt: call.attempts,
             target: None,
             kind: DecisionKind::Reject(reason),

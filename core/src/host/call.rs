@@ -1,29 +1,39 @@
 //! One call at a host, from arrival to answer.
 
 use super::Arrival;
-use crate::ids::{CallId, TargetId};
+use crate::ids::{CallId, RequestId, TargetId};
+use crate::prefetch::prefetch;
 use crate::table::Slot;
 use crate::time::Nanos;
 
+/// Small, since thousands are open at once: what most calls never need is apart.
 #[derive(Debug)]
 pub(super) struct Call {
-    pub(super) arrival: Arrival,
+    pub(super) request: RequestId,
     pub(super) arrived: Nanos,
     /// Dispatches so far.
     pub(super) attempts: u32,
-    /// Attempts of this round: one budget of retries. A call that waited in the queue has a new one.
-    pub(super) round: u32,
-    /// Targets that refused in this round.
-    pub(super) tried: Vec<TargetId>,
+    /// Of these, those before this round.
+    before_round: u32,
     /// The last target tried.
     pub(super) last: Option<TargetId>,
+    pub(super) stage: Stage,
+    /// See [`Arrival::idempotent`].
+    pub(super) idempotent: bool,
+    trouble: Option<Box<Trouble>>,
+}
+
+/// What there is to say of a call that is not served at once.
+#[derive(Debug, Default)]
+pub(super) struct Trouble {
+    /// Targets that refused in this round.
+    pub(super) tried: Vec<TargetId>,
     /// Injected waits so far; tells an old timer from a new one.
     pub(super) waits: u32,
     /// Its place in the queue, once it has had to wait there; kept until it is answered.
     pub(super) queue_place: Option<u64>,
     /// The longest wait in the queue is over.
     pub(super) queue_over: bool,
-    pub(super) stage: Stage,
 }
 
 /// What a call is doing.
@@ -58,19 +68,48 @@ pub(super) struct Calls {
 // === impl Call ===
 
 impl Call {
+    #[inline]
     pub(super) fn new(arrival: Arrival, now: Nanos) -> Self {
         Self {
-            arrival,
+            request: arrival.request,
             arrived: now,
             attempts: 0,
-            round: 0,
-            tried: Vec::new(),
+            before_round: 0,
             last: None,
-            waits: 0,
-            queue_place: None,
-            queue_over: false,
             stage: Stage::Queued,
+            idempotent: arrival.idempotent,
+            trouble: None,
         }
+    }
+
+    /// A new budget of retries: a call that waited in the queue has one.
+    #[inline]
+    pub(super) fn begin_round(&mut self) {
+        self.before_round = self.attempts;
+        if let Some(trouble) = &mut self.trouble {
+            trouble.tried.clear();
+        }
+    }
+
+    /// Attempts of this round.
+    pub(super) fn round(&self) -> u32 {
+        self.attempts - self.before_round
+    }
+
+    /// Targets that refused in this round.
+    #[inline]
+    pub(super) fn tried(&self) -> &[TargetId] {
+        self.trouble.as_ref().map_or(&[], |trouble| &trouble.tried)
+    }
+
+    /// See [`Trouble::queue_place`].
+    #[inline]
+    pub(super) fn queue_place(&self) -> Option<u64> {
+        self.trouble.as_ref()?.queue_place
+    }
+
+    pub(super) fn trouble(&mut self) -> &mut Trouble {
+        self.trouble.get_or_insert_default()
     }
 }
 
@@ -104,6 +143,12 @@ impl Calls {
         let (_, call) = self.by_place.get_mut(id.place())?.take_if(|(open, _)| *open == id)?;
         self.open -= 1;
         Some(call)
+    }
+
+    /// Fetches a call that comes soon.
+    #[inline]
+    pub(super) fn fetch(&self, id: CallId) {
+        self.by_place.get(id.place()).into_iter().for_each(prefetch);
     }
 
     pub(super) fn len(&self) -> usize {

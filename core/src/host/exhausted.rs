@@ -1,6 +1,7 @@
 //! Nobody can take the call: the scenario's mode decides. Waiting for a target that is started for it.
 
 use super::call::Stage;
+use super::io::Seat;
 use super::{Cx, Effect, Host, Policy, ScaleUpAnswer};
 use crate::ids::{CallId, Incarnation, TargetId};
 use crate::outcome::RejectReason;
@@ -49,10 +50,10 @@ impl Host {
             return;
         };
         if matches!(self.policy, Policy::RoundRobin(_)) {
-            return self.scale_route(id, target, incarnation, None, cx);
+            return self.dispatch(id, Seat::Open(target, incarnation), true, cx);
         }
         match reserved.take().or_else(|| cx.table.reserve_at(self.id, target)) {
-            Some(slot) => self.scale_route(id, target, incarnation, Some(slot), cx),
+            Some(slot) => self.dispatch(id, Seat::Reserved(slot), true, cx),
             None => self.reject(id, RejectReason::NewTargetFull, cx),
         }
     }

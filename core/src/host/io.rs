@@ -174,12 +174,8 @@ impl TimerId {
 pub enum Effect {
     /// Send the call to the ticket's target.
     Dispatch {
-        /// Which call.
-        call: CallId,
         /// The attempt; give it back with [`Input::AttemptEnded`], whatever happens.
         ticket: Ticket,
-        /// Attempts of the call, this one included.
-        attempts: u32,
         /// Time at the load balancer so far.
         overhead: Nanos,
     },
@@ -255,14 +251,37 @@ pub enum Effect {
 pub struct Ticket {
     pub(super) call: CallId,
     pub(super) request: RequestId,
-    pub(super) target: TargetId,
-    pub(super) incarnation: Incarnation,
-    pub(super) slot: Option<Slot>,
+    pub(super) seat: Seat,
     pub(super) attempt: u32,
     pub(super) dispatched: Nanos,
     pub(super) scale_routed: bool,
     pub(super) known: u32,
     pub(super) own: u32,
+}
+
+/// Where an attempt goes.
+#[derive(Debug)]
+pub(super) enum Seat {
+    /// To this process of a target. No slot is held: it may refuse.
+    Open(TargetId, Incarnation),
+    /// Where a slot is held for it.
+    Reserved(Slot),
+}
+
+impl Seat {
+    pub(super) const fn target(&self) -> TargetId {
+        match self {
+            Self::Open(target, _) => *target,
+            Self::Reserved(slot) => slot.target(),
+        }
+    }
+
+    pub(super) const fn incarnation(&self) -> Incarnation {
+        match self {
+            Self::Open(_, incarnation) => *incarnation,
+            Self::Reserved(slot) => slot.incarnation(),
+        }
+    }
 }
 
 impl Ticket {
@@ -271,13 +290,23 @@ impl Ticket {
         self.call
     }
 
+    /// The how-many-eth attempt of its call, from 1.
+    pub const fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// When it was dispatched.
+    pub const fn dispatched(&self) -> Nanos {
+        self.dispatched
+    }
+
     /// Where it goes.
     pub const fn target(&self) -> TargetId {
-        self.target
+        self.seat.target()
     }
 
     /// To which process.
     pub const fn incarnation(&self) -> Incarnation {
-        self.incarnation
+        self.seat.incarnation()
     }
 }

@@ -1,7 +1,7 @@
 //! Least connections over the shared table: the smallest in-flight count below the limit, ties by rule.
 
 use crate::ids::{HostId, RequestId, TargetId};
-use crate::rng::{KeyedRng, Purpose};
+use crate::rng::{Keyed, Purpose};
 use crate::scenario::{Scenario, TieBreak};
 use crate::table::{LoadTable, Lowest, Slot};
 
@@ -12,7 +12,7 @@ const MOST_LOOKS: u32 = 10_000;
 /// The policy of one host.
 #[derive(Debug)]
 pub(super) struct LeastConns {
-    seed: u64,
+    coins: Keyed,
     tie_break: TieBreak,
     last_pick: TargetId,
 }
@@ -20,7 +20,8 @@ pub(super) struct LeastConns {
 impl LeastConns {
     pub(super) fn new(scenario: &Scenario) -> Self {
         let tie_break = scenario.load_balancer.lc.tie_break;
-        Self { seed: scenario.simulation.seed, tie_break, last_pick: TargetId(0) }
+        let coins = Keyed::new(scenario.simulation.seed, Purpose::Choice);
+        Self { coins, tie_break, last_pick: TargetId(0) }
     }
 
     /// Takes a slot at the least loaded target; `None` if every candidate is at its limit.
@@ -59,7 +60,7 @@ impl LeastConns {
             TieBreak::LowestId => 0,
             TieBreak::Rotate => table.position_after(low, self.last_pick, except),
             TieBreak::Random => {
-                let u = KeyedRng::new(self.seed, Purpose::Choice, request.0).uniform_at(attempt);
+                let u = self.coins.rng(request.0).uniform_at(attempt);
                 ((u * f64::from(low.len)) as u32).min(low.len - 1)
             }
         }

@@ -101,11 +101,13 @@ impl Host {
 
     /// Something happened at `now`; what is to be done is appended to `fx`. Without a shared table
     /// ([`Architecture::RoundRobin`]) any empty table will do.
+    ///
+    /// For the two inputs of which there are many see [`Self::on_arrival`] and [`Self::on_end`].
     pub fn on<T: LoadTable>(&mut self, now: Nanos, input: Input, table: &mut T, fx: &mut Vec<Effect>) {
         let cx = &mut Cx { now, table, fx };
         match input {
-            Input::Arrive(arrival) => self.arrive(arrival, cx),
-            Input::AttemptEnded { ticket, end } => self.attempt_ended(ticket, end, cx),
+            Input::Arrive(arrival) => self.on_arrival(now, arrival, table, fx),
+            Input::AttemptEnded { ticket, end } => self.on_end(now, ticket, end, table, fx),
             Input::Cancelled { call } => self.cancelled(call, cx),
             Input::Timer { id } => self.timer(id, cx),
             Input::FleetChange { version, change } => self.fleet_change(version, change, cx),
@@ -114,6 +116,29 @@ impl Host {
             Input::Counts { counts } => self.propose_unused(counts, cx),
             Input::Wake => self.serve_queue(1, cx),
         }
+    }
+
+    /// [`Input::Arrive`].
+    pub fn on_arrival<T: LoadTable>(&mut self, now: Nanos, arrival: Arrival, table: &mut T, fx: &mut Vec<Effect>) {
+        self.arrive(arrival, &mut Cx { now, table, fx });
+    }
+
+    /// [`Input::AttemptEnded`].
+    pub fn on_end<T: LoadTable>(
+        &mut self,
+        now: Nanos,
+        ticket: Ticket,
+        end: AttemptEnd,
+        table: &mut T,
+        fx: &mut Vec<Effect>,
+    ) {
+        self.attempt_ended(ticket, end, &mut Cx { now, table, fx });
+    }
+
+    /// A hint that something about this call comes soon: nothing happens.
+    #[inline]
+    pub fn fetch(&self, call: CallId) {
+        self.calls.fetch(call);
     }
 
     /// Calls that have not been answered.
@@ -136,6 +161,7 @@ impl Host {
         }
     }
 
+    #[inline]
     fn arrive<T: LoadTable>(&mut self, arrival: Arrival, cx: &mut Cx<'_, T>) {
         let id = arrival.call;
         self.calls.insert(id, Call::new(arrival, cx.now));
@@ -168,6 +194,7 @@ impl Host {
     }
 
     /// The call is over: gives back what it holds while it waits, and answers.
+    #[inline]
     fn answer<T: LoadTable>(&mut self, id: CallId, outcome: Outcome, cx: &mut Cx<'_, T>) {
         let Some(call) = self.drop_call(id, cx) else {
             return;
@@ -180,6 +207,7 @@ impl Host {
         cx.fx.push(Effect::Answer { call: id, outcome, attempts, target, overhead });
     }
 
+    #[inline]
     fn drop_call<T: LoadTable>(&mut self, id: CallId, cx: &mut Cx<'_, T>) -> Option<Call> {
         let mut call = self.calls.remove(id)?;
         cx.fx.push(Effect::Forget { id: TimerId::Deadline(id) });
@@ -192,7 +220,7 @@ impl Host {
             }
             Stage::Queued | Stage::Attempting { .. } => {}
         }
-        if let Some(place) = call.queue_place {
+        if let Some(place) = call.queue_place() {
             cx.fx.push(Effect::Forget { id: TimerId::Queue(id) });
             self.leave_queue(place, cx);
         }

@@ -22,6 +22,7 @@ pub(super) struct Queue {
 }
 
 impl Queue {
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
@@ -40,10 +41,10 @@ impl Host {
         let Some(call) = self.calls.get_mut(id) else {
             return;
         };
-        if call.queue_over {
+        if call.trouble().queue_over {
             return self.reject(id, RejectReason::QueueTimeout, cx);
         }
-        let place = match call.queue_place {
+        let place = match call.queue_place() {
             Some(place) => place,
             None if self.queue.waiting.len() >= depth as usize => {
                 return self.reject(id, RejectReason::QueueFull, cx);
@@ -54,9 +55,9 @@ impl Host {
                 self.queue.places
             }
         };
-        call.queue_place = Some(place);
+        call.trouble().queue_place = Some(place);
         call.stage = Stage::Queued;
-        let (since, refused) = (call.arrived, !call.tried.is_empty());
+        let (since, refused) = (call.arrived, !call.tried().is_empty());
         self.queue.waiting.insert(place, (id, since));
         self.publish_head(cx);
         // A slot may have come free since the pick. But a target that refuses although the table has room (it serves others
@@ -93,6 +94,7 @@ impl Host {
     }
 
     /// A slot that this host held is free again.
+    #[inline]
     pub(super) fn slot_freed<T: LoadTable>(&mut self, cx: &mut Cx<'_, T>) {
         if !matches!(self.rules.no_capacity, NoCapacity::Queue { .. }) {
             return;
@@ -116,7 +118,7 @@ impl Host {
         let Some(call) = self.calls.get_mut(id) else {
             return;
         };
-        call.queue_over = true;
+        call.trouble().queue_over = true;
         if matches!(call.stage, Stage::Queued) {
             self.reject(id, RejectReason::QueueTimeout, cx);
             self.try_head_if_idle(cx);
@@ -130,7 +132,7 @@ impl Host {
     }
 
     fn publish_head<T: LoadTable>(&self, cx: &mut Cx<'_, T>) {
-        let refused = |call: CallId| self.calls.get(call).is_some_and(|call| !call.tried.is_empty());
+        let refused = |call: CallId| self.calls.get(call).is_some_and(|call| !call.tried().is_empty());
         let head = self.queue.head().map(|(call, since)| Head { since, refused: refused(call) });
         cx.table.set_waiting(self.id, head);
     }

@@ -37,11 +37,13 @@ impl Ring {
     }
 
     /// `list[index]`, then `index + 1` modulo the length; skips what is left out. `None` if nothing is left.
+    #[inline]
     pub(super) fn next(&mut self, left_out: &BTreeSet<TargetId>) -> Option<Endpoint> {
         for _ in 0..self.list.len() {
             let endpoint = self.list[self.index];
-            self.index = (self.index + 1) % self.list.len();
-            if !left_out.contains(&endpoint.target) {
+            // Not a remainder: a division for every attempt.
+            self.index = if self.index + 1 == self.list.len() { 0 } else { self.index + 1 };
+            if left_out.is_empty() || !left_out.contains(&endpoint.target) {
                 return Some(endpoint);
             }
         }

@@ -66,8 +66,9 @@ impl Rig {
 
     fn word(&mut self, effect: Effect) -> Option<String> {
         Some(match effect {
-            Effect::Dispatch { call, ticket, attempts, .. } => {
-                let word = format!("{} to {} as attempt {attempts}", call.0, ticket.target());
+            Effect::Dispatch { ticket, .. } => {
+                let (call, attempt) = (ticket.call(), ticket.attempt());
+                let word = format!("{} to {} as attempt {attempt}", call.0, ticket.target());
                 self.tickets.push(ticket);
                 word
             }

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use super::positions::Positions;
 use super::{FleetRows, Head, LoadTable, Lowest, Moved, RowState, Slot};
 use crate::ids::{HostId, Incarnation, TargetId};
+use crate::prefetch::prefetch;
 use crate::time::Nanos;
 
 /// A load table in one process's memory.
@@ -40,11 +41,19 @@ struct Row {
     incarnation: Incarnation,
     state: RowState,
     count: u32,
-    /// Slots held, by host number.
-    held: Vec<u32>,
+    held: Held,
     /// Since when the count has been below the idle threshold.
     below_since: Option<Nanos>,
 }
+
+/// Slots held, by host number; those of the first few hosts beside the rest of the row.
+#[derive(Debug, Default)]
+struct Held {
+    few: [u32; FEW],
+    others: Vec<u32>,
+}
+
+const FEW: usize = 4;
 
 impl BucketTable {
     /// An empty table. `limit`: slots per target; `idle_threshold`: a target is idle while fewer slots than this are
@@ -65,11 +74,18 @@ impl BucketTable {
         }
     }
 
+    /// Fetches the row of a target whose turn comes soon.
+    #[inline]
+    pub fn fetch(&self, target: TargetId) {
+        self.row(target).into_iter().for_each(prefetch);
+    }
+
     #[inline]
     fn place(&self, target: TargetId) -> Option<usize> {
         self.places.get(target.0 as usize).copied().flatten().map(|place| place as usize)
     }
 
+    #[inline]
     fn row(&self, target: TargetId) -> Option<&Row> {
         self.place(target).map(|place| &self.rows[place])
     }
@@ -208,16 +224,22 @@ fn is_ready(row: &Row) -> bool {
 
 #[inline]
 fn held(row: &Row, host: HostId) -> u32 {
-    row.held.get(host.0 as usize).copied().unwrap_or(0)
+    let at = host.0 as usize;
+    let Held { few, others } = &row.held;
+    few.get(at).or_else(|| others.get(at - FEW)).copied().unwrap_or(0)
 }
 
 #[inline]
 fn cell(row: &mut Row, host: HostId) -> &mut u32 {
     let at = host.0 as usize;
-    if row.held.len() <= at {
-        row.held.resize(at + 1, 0);
+    let Held { few, others } = &mut row.held;
+    if at < FEW {
+        return &mut few[at];
     }
-    &mut row.held[at]
+    if others.len() <= at - FEW {
+        others.resize(at - FEW + 1, 0);
+    }
+    &mut others[at - FEW]
 }
 
 // === impl LoadTable for BucketTable ===
@@ -227,7 +249,7 @@ impl LoadTable for BucketTable {
     fn lowest(&self, except: &[TargetId]) -> Option<Lowest> {
         let low = |count: usize, len| Lowest { count: count as u32, len, stamp: self.version };
         if except.is_empty() {
-            let count = self.occupied.select(0)?;
+            let count = self.occupied.first()?;
             return Some(low(count, self.buckets[count].len()));
         }
         // Every bucket but the last that is looked at holds excepted rows alone, and `except` is short.
@@ -329,7 +351,7 @@ impl FleetRows for BucketTable {
         }
         let place = self.place(target).unwrap_or_else(|| {
             let starting = RowState::Starting;
-            self.add(Row { target, incarnation, state: starting, count: 0, held: Vec::new(), below_since: None })
+            self.add(Row { target, incarnation, state: starting, count: 0, held: Held::default(), below_since: None })
         });
         let threshold = self.idle_threshold;
         self.change(place, |row| {

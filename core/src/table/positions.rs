@@ -10,14 +10,17 @@ pub(super) struct Positions {
 const BITS: usize = u64::BITS as usize;
 
 impl Positions {
+    #[inline]
     pub(super) fn len(&self) -> u32 {
         self.len
     }
 
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
+    #[inline]
     pub(super) fn contains(&self, n: usize) -> bool {
         self.words.get(n / BITS).is_some_and(|word| word >> (n % BITS) & 1 == 1)
     }
@@ -53,6 +56,13 @@ impl Positions {
         })
     }
 
+    /// The lowest number.
+    #[inline]
+    pub(super) fn first(&self) -> Option<usize> {
+        let (at, word) = self.words.iter().enumerate().find(|(_, word)| **word != 0)?;
+        Some(at * BITS + word.trailing_zeros() as usize)
+    }
+
     /// The `k`-th number, from 0.
     #[inline]
     pub(super) fn select(&self, mut k: u32) -> Option<usize> {
@@ -75,20 +85,39 @@ impl Positions {
     }
 }
 
-/// The `k`-th one of a word that has more than `k`: halves it until few are left, then takes them off.
+/// The `k`-th one of a word that has more than `k`. Where it is nobody can predict, so this is arithmetic without a branch,
+/// on eight bytes at once: Vigna, "Broadword implementation of rank/select queries" (WEA 2008).
 #[inline]
-fn select_in(mut word: u64, mut k: u32) -> u32 {
-    let mut at = 0;
-    for width in [32, 16, 8] {
-        let low = (word & !(u64::MAX << width)).count_ones();
-        if k >= low {
-            (k, word, at) = (k - low, word >> width, at + width);
-        }
-    }
-    for _ in 0..k {
-        word &= word - 1;
-    }
-    at + word.trailing_zeros()
+fn select_in(word: u64, k: u32) -> u32 {
+    const PAIRS: u64 = 0x55 * EACH;
+    const NIBBLES: u64 = 0x33 * EACH;
+    const BYTES: u64 = 0x0F * EACH;
+    /// Bit i of byte i.
+    const DIAGONAL: u64 = 0x8040_2010_0804_0201;
+    let ones = word - ((word >> 1) & PAIRS);
+    let ones = (ones & NIBBLES) + ((ones >> 2) & NIBBLES);
+    let ones = (ones + (ones >> 4)) & BYTES;
+    let (byte, before) = reached(ones, k);
+    let at = 8 * byte;
+    // A byte for each bit of the one that was found.
+    let spread = (((word >> at) & 0xFF) * EACH) & DIAGONAL;
+    let bits = ((spread + (0x7F * EACH)) >> 7) & EACH;
+    at + reached(bits, k - before).0
+}
+
+/// A one in each byte.
+const EACH: u64 = 0x0101_0101_0101_0101;
+
+/// With so many ones in each byte, from the lowest: in which byte the `k`-th of them all is, and how many come before it.
+#[inline]
+fn reached(ones: u64, k: u32) -> (u32, u32) {
+    const TOP: u64 = 0x80 * EACH;
+    let sums = ones.wrapping_mul(EACH);
+    // The top bit of a byte stays where `k` is not below its sum.
+    let passed = (((u64::from(k) * EACH) | TOP) - sums) & TOP;
+    let byte = ((passed >> 7).wrapping_mul(EACH) >> 56) as u32;
+    let before = (sums << 8) >> (8 * byte);
+    (byte, before as u32 & 0xFF)
 }
 
 #[cfg(test)]
@@ -113,6 +142,7 @@ mod tests {
             }
             let k = rng.below(250);
             assert_eq!(set.select(k), model.iter().nth(k as usize).copied());
+            assert_eq!(set.first(), model.first().copied());
             assert_eq!(set.rank(k as usize), model.range(..k as usize).count() as u32);
             assert_eq!((set.len() as usize, set.is_empty()), (model.len(), model.is_empty()));
         }

@@ -1,7 +1,7 @@
 //! One simulated run: over its records where they are wanted, otherwise told to the report as it happens.
 
 use galton_core::profile::Profile;
-use galton_core::record::{Decision, FleetEvent, TraceRow};
+use galton_core::record::{Decision, Ended, FleetEvent, TraceRow};
 use galton_core::{Nanos, Scenario, TargetId};
 use galton_loadgen::ProgressStyle;
 use galton_report::{Fold, Generator, Kind, Report, RunData, RunFacts, RunMeta};
@@ -104,6 +104,11 @@ fn meta(setting: &Setting<'_>, plan_sha256: String) -> RunMeta {
 
 impl Observer for Telling {
     #[inline]
+    fn soon(&mut self, target: TargetId) {
+        self.fold.fetch(target);
+    }
+
+    #[inline]
     fn taken(&mut self, at: Nanos, target: TargetId, asked: &Asked) {
         self.fold.taken(at, target, asked.demand.cpu);
     }
@@ -118,8 +123,8 @@ impl Observer for Telling {
     }
 
     #[inline]
-    fn ended(&mut self, row: &TraceRow) {
-        self.progress.ended(row.t_end.unwrap_or(row.t_intended));
-        self.fold.ended(row);
+    fn ended(&mut self, ended: &Ended, _: impl FnOnce() -> TraceRow) {
+        self.progress.ended(ended.t_end.unwrap_or(ended.t_intended));
+        self.fold.ended(ended);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use galton_core::record::{TraceOutcome, TraceRow};
+use galton_core::record::{Ended, TraceOutcome};
 use galton_core::{FailReason, Outcome, RejectReason};
 
 use super::window::Window;
@@ -35,10 +35,8 @@ pub(crate) fn named<T>(all: &ByClass<T>) -> impl Iterator<Item = (&'static str, 
 /// All counts of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Tally {
-    /// Over the whole run.
-    pub(crate) all: Counts,
-    /// Over the measured window.
-    pub(crate) measured: Counts,
+    /// Requests by how they ended: before the measured window, and within it.
+    counts: [ByOutcome; 2],
     /// Measured, by class and number of attempts; those whose attempts nobody knows are left out.
     attempts: ByClass<Vec<u64>>,
     /// `ok`, ended within the window: what an overload pushes into the drain is no throughput.
@@ -49,19 +47,30 @@ pub(crate) struct Tally {
 
 impl Tally {
     pub(super) fn new() -> Self {
-        Self { all: none(), measured: none(), attempts: ByClass::default(), completed: 0 }
+        Self { counts: [[0; OUTCOMES]; 2], attempts: ByClass::default(), completed: 0 }
+    }
+
+    /// Over the measured window.
+    pub(crate) fn measured(&self) -> Counts {
+        counts(&self.counts[1])
+    }
+
+    /// Over the whole run.
+    pub(crate) fn all(&self) -> Counts {
+        let [before, measured] = &self.counts;
+        counts(&std::array::from_fn(|at| before[at] + measured[at]))
     }
 
     #[inline]
-    pub(super) fn add(&mut self, row: &TraceRow, window: Window) {
-        count(&mut self.all, row.outcome);
+    pub(super) fn add(&mut self, row: &Ended, window: Window) {
+        let measured = window.measures(row.t_intended);
+        self.counts[usize::from(measured)][place(row.outcome)] += 1;
         if row.outcome == TraceOutcome::Offered(Outcome::Ok) && row.t_end.is_some_and(|end| window.holds(end)) {
             self.completed += 1;
         }
-        if !window.measures(row) {
+        if !measured {
             return;
         }
-        count(&mut self.measured, row.outcome);
         if let (TraceOutcome::Offered(outcome), Some(attempts)) = (row.outcome, row.attempts) {
             let by_attempts = &mut self.attempts[class(outcome)];
             let attempts = attempts as usize;
@@ -75,7 +84,7 @@ impl Tally {
     /// Rates over the window: offered by intended send, completed by end.
     pub(super) fn rates(&self, window: Window) -> Rates {
         let per_sec = |n: u64| if window.secs() > 0.0 { n as f64 / window.secs() } else { 0.0 };
-        Rates { offered: per_sec(self.measured.offered), completed: per_sec(self.completed) }
+        Rates { offered: per_sec(self.measured().offered), completed: per_sec(self.completed) }
     }
 
     /// Requests by outcome and number of retries; requests without an attempt are left out.
@@ -94,31 +103,42 @@ impl Tally {
     }
 }
 
-/// No request, with every reason that there is.
-pub(crate) fn none() -> Counts {
-    Counts {
-        rejected: RejectReason::ALL.map(|r| (r.as_str(), 0)).into(),
-        failed: FailReason::ALL.map(|r| (r.as_str(), 0)).into(),
-        ..Counts::default()
+/// Requests by [`place`].
+pub(super) type ByOutcome = [u64; OUTCOMES];
+
+const REJECTED: usize = 1;
+const FAILED: usize = REJECTED + RejectReason::ALL.len();
+const OTHERS: usize = FAILED + FailReason::ALL.len();
+pub(super) const OUTCOMES: usize = OTHERS + 4;
+
+/// Where an outcome is counted.
+#[inline]
+pub(super) fn place(outcome: TraceOutcome) -> usize {
+    match outcome {
+        TraceOutcome::Offered(Outcome::Ok) => 0,
+        TraceOutcome::Offered(Outcome::Rejected(reason)) => REJECTED + reason as usize,
+        TraceOutcome::Offered(Outcome::Failed(reason)) => FAILED + reason as usize,
+        TraceOutcome::Offered(Outcome::TimedOut) => OTHERS,
+        TraceOutcome::Offered(Outcome::Shed) => OTHERS + 1,
+        TraceOutcome::Offered(Outcome::Unfinished) => OTHERS + 2,
+        TraceOutcome::Unsent => OTHERS + 3,
     }
 }
 
-/// Counts a request.
-#[inline]
-pub(super) fn count(counts: &mut Counts, outcome: TraceOutcome) {
-    counts.planned += 1;
-    let cell = match outcome {
-        TraceOutcome::Unsent => {
-            counts.unsent += 1;
-            return;
-        }
-        TraceOutcome::Offered(Outcome::Ok) => &mut counts.ok,
-        TraceOutcome::Offered(Outcome::Rejected(r)) => counts.rejected.entry(r.as_str()).or_default(),
-        TraceOutcome::Offered(Outcome::TimedOut) => &mut counts.timed_out,
-        TraceOutcome::Offered(Outcome::Failed(r)) => counts.failed.entry(r.as_str()).or_default(),
-        TraceOutcome::Offered(Outcome::Shed) => &mut counts.shed,
-        TraceOutcome::Offered(Outcome::Unfinished) => &mut counts.unfinished,
-    };
-    *cell += 1;
-    counts.offered += 1;
+pub(super) fn counts(by_outcome: &ByOutcome) -> Counts {
+    let count = |outcome| by_outcome[place(outcome)];
+    let of = |outcome| count(TraceOutcome::Offered(outcome));
+    let planned = by_outcome.iter().sum();
+    let unsent = count(TraceOutcome::Unsent);
+    Counts {
+        planned,
+        unsent,
+        offered: planned - unsent,
+        ok: of(Outcome::Ok),
+        rejected: RejectReason::ALL.map(|reason| (reason.as_str(), of(Outcome::Rejected(reason)))).into(),
+        timed_out: of(Outcome::TimedOut),
+        failed: FailReason::ALL.map(|reason| (reason.as_str(), of(Outcome::Failed(reason)))).into(),
+        shed: of(Outcome::Shed),
+        unfinished: of(Outcome::Unfinished),
+    }
 }

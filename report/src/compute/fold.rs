@@ -1,7 +1,7 @@
 //! The records of a run, one by one, become its report: of a run whose records are all there, and of one whose records nobody
 //! keeps. Memory does not grow with the number of requests.
 
-use galton_core::record::{Decision, DecisionKind, FleetEvent, TraceRow};
+use galton_core::record::{Decision, DecisionKind, Ended, FleetEvent};
 use galton_core::scenario::TrafficModel;
 use galton_core::{FailReason, Nanos, Scenario, TargetId};
 
@@ -55,6 +55,13 @@ impl Fold {
         }
     }
 
+    /// A hint that something about this target comes soon: nothing happens.
+    #[inline]
+    pub fn fetch(&self, target: TargetId) {
+        self.gauging.fetch(target);
+        self.targets.fetch(target);
+    }
+
     /// A target takes an attempt: `at` is its dispatch.
     #[inline]
     pub fn taken(&mut self, at: Nanos, target: TargetId, cpu_demand: f64) {
@@ -93,9 +100,9 @@ impl Fold {
 
     /// A request has ended; or the run has, and this one is unfinished or was never sent.
     #[inline]
-    pub fn ended(&mut self, row: &TraceRow) {
+    pub fn ended(&mut self, row: &Ended) {
         let (window, timeout) = (self.bounds.window, self.scenario.traffic.timeout);
-        let measured = window.measures(row);
+        let measured = window.measures(row.t_intended);
         self.tally.add(row, window);
         self.over_time.add(row, measured, timeout);
         if measured {
@@ -143,7 +150,7 @@ impl Fold {
     pub(super) fn report(mut self, facts: &RunFacts, window: Window, evidence: Evidence) -> Report {
         let end = self.over_time.end(window);
         self.gauging.finish(window, end);
-        let conservation = conservation::check(facts, &self.tally.all, &self.events, self.broken);
+        let conservation = conservation::check(facts, &self.tally.all(), &self.events, self.broken);
         let validity = judge::judge(facts, window, &self, &conservation, evidence);
         let series = self.over_time.series(window, &self.gauging, !self.events.is_empty());
         let scatter = self.over_time.scatter();
@@ -170,7 +177,7 @@ impl Fold {
             series,
             plots: plots::plots(&self, window, scatter),
             summary: crate::sentence::of(&self.scenario),
-            counts: self.tally.measured,
+            counts: self.tally.measured(),
         }
     }
 }

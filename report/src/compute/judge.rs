@@ -79,7 +79,7 @@ fn sent_in_time(data: &RunData, window: Window, limit: Nanos) -> (u64, u64) {
         data.trace.iter().filter(|row| data.interrupted && row.t_send.is_some()).map(|row| row.t_intended).max();
     let due = |row: &&TraceRow| {
         let interrupted = last_send.is_some_and(|last| row.t_intended > last);
-        window.measures(row) && row.outcome != shed && row.t_intended < hard_stop && !interrupted
+        window.measures(row.t_intended) && row.outcome != shed && row.t_intended < hard_stop && !interrupted
     };
     let in_time = |row: &&TraceRow| row.send_lag().is_some_and(|lag| lag <= limit);
     let due = data.trace.iter().filter(due);
@@ -132,7 +132,7 @@ fn ending(facts: &RunFacts, fold: &Fold, window: Window) -> Vec<Reason> {
         let text = format!("interrupted after {value} of {limit}");
         reasons.push(Reason::new("INTERRUPTED", Severity::Suspect, value, limit, text));
     }
-    let count = fold.tally.all.unfinished;
+    let count = fold.tally.all().unfinished;
     if count > 0 {
         // Without a drain, or with a hard stop, requests are cut off because the scenario says so.
         let simulation = &fold.scenario.simulation;

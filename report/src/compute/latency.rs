@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use galton_core::record::{TraceOutcome, TraceRow};
+use galton_core::record::{Ended, TraceOutcome};
 use galton_core::{Nanos, Outcome};
 
 use super::counts::{ByClass, class, named};
@@ -31,14 +31,14 @@ pub(crate) struct Latencies {
 impl Latencies {
     /// One measured request.
     #[inline]
-    pub(super) fn add(&mut self, row: &TraceRow, timeout: Nanos) {
+    pub(super) fn add(&mut self, row: &Ended, timeout: Nanos) {
         let TraceOutcome::Offered(outcome) = row.outcome else {
             return;
         };
         push(&mut self.send_lag, row.send_lag());
         match (outcome, row.response()) {
             (Outcome::Ok, Some(response)) => {
-                self.hold.push(row.hold().map(|hold| hold.0), &self.response, response.0);
+                self.hold.push(row.hold.map(|hold| hold.0), &self.response, response.0);
                 self.service.push(row.service().map(|service| service.0), &self.response, response.0);
                 self.ok.push(Some(response.0), &self.response, response.0);
                 self.response.push(response.0);
@@ -50,7 +50,7 @@ impl Latencies {
     }
 
     /// The deadline is what is known; when the client heard of it says nothing of how long it would have taken.
-    fn add_timed_out(&mut self, row: &TraceRow, timeout: Nanos) {
+    fn add_timed_out(&mut self, row: &Ended, timeout: Nanos) {
         let served = timeout - row.send_lag().unwrap_or_default();
         self.hold.part(&self.response);
         self.ok.part(&self.response);

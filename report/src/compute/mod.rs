@@ -46,7 +46,7 @@ impl Report {
         replay(data, &bounds, &mut fold);
         let mut rows: Vec<&TraceRow> = data.trace.iter().collect();
         rows.sort_by_key(|row| (row.t_end.unwrap_or(Nanos::MAX), row.seq));
-        rows.into_iter().for_each(|row| fold.ended(row));
+        rows.into_iter().for_each(|row| fold.ended(&row.ended()));
         let evidence = judge::evidence(data, bounds.window, &fold);
         let facts = RunFacts::of(data);
         fold.report(&facts, bounds.window, evidence)
@@ -66,7 +66,7 @@ fn replay(data: &RunData, bounds: &Bounds, fold: &mut Fold) {
     let asked = |row: &TraceRow| {
         let spent = row.cpu_used.map_or(0.0, |used| used.0 as f64 / unit);
         let load = Load { demanded: row.cpu_demand, spent };
-        (row.request(), Asked { load, measured: bounds.window.measures(row) })
+        (row.request(), Asked { load, measured: bounds.window.measures(row.t_intended) })
     };
     let requests: HashMap<RequestId, Asked> = data.trace.iter().map(asked).collect();
     let decisions = data.decisions.as_deref().unwrap_or_default();

@@ -45,7 +45,7 @@ fn cpu_of_the_busiest(fold: &Fold) -> Vec<(TargetId, Vec<f64>)> {
     busiest.sort_by_key(|(target, attempts)| (std::cmp::Reverse(*attempts), *target));
     let mut drawn: Vec<TargetId> = busiest.into_iter().take(MOST_TARGETS).map(|(target, _)| target).collect();
     drawn.sort();
-    let cpu = |id: TargetId| Some((id, fold.gauging.fleet.targets.get(id)?.cpu_over_time.means().collect()));
+    let cpu = |id: TargetId| Some((id, fold.gauging.fleet.cpu_over_time(id)?));
     drawn.into_iter().filter_map(cpu).collect()
 }
 

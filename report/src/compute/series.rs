@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 
-use galton_core::record::{TraceOutcome, TraceRow};
+use galton_core::record::{Ended, TraceOutcome};
 use galton_core::{Nanos, Outcome};
 
 use super::bounds::Bounds;
-use super::gauges::{Area, Gauging};
+use super::gauges::Gauging;
 use super::window::Window;
 use crate::model::{Row, Series, Windows};
 use crate::plot_data::Scatter;
@@ -47,7 +47,10 @@ struct Tally {
 /// What is counted over time.
 #[derive(Clone, Debug)]
 pub(crate) struct OverTime {
-    bucket: Nanos,
+    /// Where requests begin.
+    buckets: Buckets,
+    /// And where they end, a little later each.
+    ends: Buckets,
     tallies: Vec<Tally>,
     /// The last end of a request.
     last: Nanos,
@@ -58,12 +61,22 @@ pub(crate) struct OverTime {
 /// Percentiles per window of intended sends.
 #[derive(Clone, Debug)]
 struct PercentileWindows {
-    length: Nanos,
+    windows: Buckets,
     /// A request ends within this after its intended send.
     longest: Option<Nanos>,
     /// Rows of the windows that are over.
     rows: Vec<Row>,
     open: VecDeque<(Samples, Samples)>,
+    /// From this end of a request on, nothing that was meant to be sent in the first of them can still come.
+    closes: Nanos,
+}
+
+/// Equal stretches of time. Times follow each other closely, so that it is mostly the same one again: a division saved.
+#[derive(Clone, Debug)]
+struct Buckets {
+    length: Nanos,
+    /// The last one asked for, and where it starts.
+    last: (usize, Nanos),
 }
 
 /// Every so many-eth request: half of them are dropped whenever there are too many.
@@ -80,23 +93,30 @@ impl OverTime {
     pub(super) fn new(bounds: &Bounds) -> Self {
         let (length, longest) = (bounds.percentiles, bounds.longest);
         Self {
-            bucket: bounds.bucket,
+            buckets: Buckets::new(bounds.bucket),
+            ends: Buckets::new(bounds.bucket),
             tallies: Vec::new(),
             last: Nanos::ZERO,
-            percentiles: PercentileWindows { length, longest, rows: Vec::new(), open: VecDeque::new() },
+            percentiles: PercentileWindows {
+                windows: Buckets::new(length),
+                longest,
+                rows: Vec::new(),
+                open: VecDeque::new(),
+                closes: length + longest.unwrap_or(Nanos::MAX),
+            },
             points: Points::new(),
         }
     }
 
     /// Requests and retries by intended send, outcomes by their end.
     #[inline]
-    pub(super) fn add(&mut self, row: &TraceRow, measured: bool, timeout: Nanos) {
+    pub(super) fn add(&mut self, row: &Ended, measured: bool, timeout: Nanos) {
         let TraceOutcome::Offered(outcome) = row.outcome else { return };
-        let begun = self.tally(row.t_intended);
+        let begun = tally(&mut self.tallies, self.buckets.of(row.t_intended));
         begun.offered += 1;
         begun.retries += u64::from(row.retries().unwrap_or_default());
         let end = row.t_end.unwrap_or(row.t_intended);
-        let ended = self.tally(end);
+        let ended = tally(&mut self.tallies, self.ends.of(end));
         match outcome {
             Outcome::Ok => ended.ok += 1,
             Outcome::Rejected(_) => ended.rejected += 1,
@@ -114,46 +134,37 @@ impl OverTime {
 
     /// Refusals by their dispatch.
     pub(super) fn refused(&mut self, at: Nanos) {
-        self.tally(at).refused += 1;
-    }
-
-    #[inline]
-    fn tally(&mut self, at: Nanos) -> &mut Tally {
-        let index = (at.0 / self.bucket.0) as usize;
-        if self.tallies.len() <= index {
-            self.tallies.resize(index + 1, Tally::default());
-        }
-        &mut self.tallies[index]
+        tally(&mut self.tallies, self.ends.of(at)).refused += 1;
     }
 
     /// Where the last bucket ends.
     pub(super) fn end(&self, window: Window) -> Nanos {
-        Nanos(self.last.max(window.end).0.max(1).next_multiple_of(self.bucket.0))
+        Nanos(self.last.max(window.end).0.max(1).next_multiple_of(self.buckets.length.0))
     }
 
     /// The series of the report.
     pub(super) fn series(&mut self, window: Window, gauging: &Gauging, fleet_known: bool) -> Series {
-        let buckets = (self.end(window).0 / self.bucket.0) as usize;
+        let buckets = (self.end(window).0 / self.buckets.length.0) as usize;
         self.tallies.resize(buckets, Tally::default());
-        let areas = &gauging.fleet.areas;
-        let means = |area: &Area, known: bool| -> Vec<Option<f64>> {
-            let means = area.means().map(|m| Some(m).filter(|_| known));
+        let means = |means: Vec<f64>, known: bool| -> Vec<Option<f64>> {
+            let means = means.into_iter().map(|mean| Some(mean).filter(|_| known));
             means.chain(std::iter::repeat(None)).take(buckets).collect()
         };
         let recorded = gauging.recorded();
-        let (in_flight, free) = (means(&areas.in_flight, recorded), means(&areas.free_slots, recorded));
-        let ready = means(&areas.ready, fleet_known);
+        let [in_flight, free, ready] = gauging.fleet.over_time();
+        let (in_flight, free) = (means(in_flight, recorded), means(free, recorded));
+        let ready = means(ready, fleet_known);
         let row = |(i, t): (usize, &Tally)| {
             let counts = [t.offered, t.ok, t.rejected, t.timed_out, t.failed, t.retries].map(|n| Some(n as f64));
             let refused = Some(t.refused as f64).filter(|_| recorded);
-            let mut row = vec![Some(i as f64 * self.bucket.0 as f64)];
+            let mut row = vec![Some(i as f64 * self.buckets.length.0 as f64)];
             row.extend(counts);
             row.extend([refused, in_flight[i], free[i], ready[i]]);
             Row(row)
         };
         let rows = self.tallies.iter().enumerate().map(row).collect();
-        let windows = self.end(window).0.div_ceil(self.percentiles.length.0) as usize;
-        Series { bucket_ns: self.bucket, columns: COLUMNS, rows, latency: self.percentiles.finish(windows) }
+        let windows = self.end(window).0.div_ceil(self.percentiles.windows.length.0) as usize;
+        Series { bucket_ns: self.buckets.length, columns: COLUMNS, rows, latency: self.percentiles.finish(windows) }
     }
 
     /// Single requests, by intended send.
@@ -162,13 +173,32 @@ impl OverTime {
     }
 }
 
+// === impl Buckets ===
+
+impl Buckets {
+    fn new(length: Nanos) -> Self {
+        Self { length, last: (0, Nanos::ZERO) }
+    }
+
+    /// The number of the one that this instant is in.
+    #[inline]
+    fn of(&mut self, at: Nanos) -> usize {
+        let (last, start) = self.last;
+        if at.0.wrapping_sub(start.0) < self.length.0 {
+            return last;
+        }
+        let number = at.0 / self.length.0;
+        self.last = (number as usize, Nanos(number * self.length.0));
+        number as usize
+    }
+}
+
 // === impl PercentileWindows ===
 
 impl PercentileWindows {
     #[inline]
     fn add(&mut self, intended: Nanos, end: Nanos, response: Nanos, overhead: Option<Nanos>) {
-        let index = (intended.0 / self.length.0) as usize;
-        let Some(place) = index.checked_sub(self.rows.len()) else { return };
+        let Some(place) = self.windows.of(intended).checked_sub(self.rows.len()) else { return };
         while self.open.len() <= place {
             self.open.push_back((Samples::of_many(), Samples::of_many()));
         }
@@ -177,16 +207,7 @@ impl PercentileWindows {
         if let Some(overhead) = overhead {
             overheads.push(overhead.0);
         }
-        if let Some(longest) = self.longest {
-            self.close_before(end - longest);
-        }
-    }
-
-    /// Nothing that was meant to be sent earlier can still come.
-    #[inline]
-    fn close_before(&mut self, earliest: Nanos) {
-        let first = earliest.0 / self.length.0;
-        while (self.rows.len() as u64) < first
+        while end >= self.closes
             && let Some(window) = self.open.pop_front()
         {
             self.close(&window);
@@ -194,11 +215,13 @@ impl PercentileWindows {
     }
 
     fn close(&mut self, (response, overhead): &(Samples, Samples)) {
-        let start = self.rows.len() as u64 * self.length.0;
+        let length = self.windows.length;
+        let start = self.rows.len() as u64 * length.0;
         let mut row = vec![Some(start as f64), Some(response.len() as f64)];
         row.extend(borne(response, &[0.5, 0.8, 0.9, 0.99]));
         row.extend(borne(overhead, &[0.5, 0.99]));
         self.rows.push(Row(row));
+        self.closes = Nanos(start) + length + length + self.longest.unwrap_or(Nanos::MAX);
     }
 
     fn finish(&mut self, windows: usize) -> Windows {
@@ -208,7 +231,7 @@ impl PercentileWindows {
         while self.rows.len() < windows {
             self.close(&(Samples::of_many(), Samples::of_many()));
         }
-        Windows { bucket_ns: self.length, columns: WINDOW_COLUMNS, rows: std::mem::take(&mut self.rows) }
+        Windows { bucket_ns: self.windows.length, columns: WINDOW_COLUMNS, rows: std::mem::take(&mut self.rows) }
     }
 }
 
@@ -228,7 +251,8 @@ impl Points {
     #[inline]
     pub(super) fn add(&mut self, point: (Nanos, Nanos, Option<Nanos>)) {
         self.of += 1;
-        if !self.of.is_multiple_of(self.every) {
+        // `every` is a power of two.
+        if self.of & (self.every - 1) != 0 {
             return;
         }
         self.kept.push(point);
@@ -240,9 +264,17 @@ impl Points {
     }
 }
 
+#[inline]
+fn tally(tallies: &mut Vec<Tally>, index: usize) -> &mut Tally {
+    if tallies.len() <= index {
+        tallies.resize(index + 1, Tally::default());
+    }
+    &mut tallies[index]
+}
+
 /// Response time where it belongs to the headline: `ok`, and `timed_out` at the deadline.
 #[inline]
-pub(super) fn response_of(row: &TraceRow, timeout: Nanos) -> Option<Nanos> {
+pub(super) fn response_of(row: &Ended, timeout: Nanos) -> Option<Nanos> {
     match row.outcome {
         TraceOutcome::Offered(Outcome::Ok) => row.response(),
         TraceOutcome::Offered(Outcome::TimedOut) => Some(timeout),

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use galton_core::counters::TargetCounters;
-use galton_core::record::{Decision, DecisionKind, FleetEvent, FleetWhat, TraceOutcome, TraceRow};
+use galton_core::record::{Decision, DecisionKind, Ended, FleetEvent, FleetWhat, TraceOutcome};
 use galton_core::{Nanos, Outcome, TargetId};
 
 use super::by_target::ByTarget;
 use super::fold::Fold;
-use super::gauges::CPU_SCALE;
+use super::gauges::{CPU_SCALE, TargetGauges};
 use super::window::Window;
 use crate::input::RunFacts;
 use crate::model::TargetReport;
@@ -30,6 +30,12 @@ struct Counted {
 // === impl PerTarget ===
 
 impl PerTarget {
+    /// Fetches what is counted of a target whose turn comes soon.
+    #[inline]
+    pub(super) fn fetch(&self, target: TargetId) {
+        self.0.fetch(target);
+    }
+
     /// A decision is complete.
     #[inline]
     pub(super) fn decided(&mut self, decision: &Decision) {
@@ -42,11 +48,11 @@ impl PerTarget {
 
     /// A measured request has ended.
     #[inline]
-    pub(super) fn add(&mut self, row: &TraceRow) {
+    pub(super) fn add(&mut self, row: &Ended) {
         let (TraceOutcome::Offered(Outcome::Ok), Some(id)) = (row.outcome, row.target) else { return };
         let target = self.0.of(id, Counted::new);
         let Some(response) = row.response() else { return };
-        target.hold.push(row.hold().map(|hold| hold.0), &target.response, response.0);
+        target.hold.push(row.hold.map(|hold| hold.0), &target.response, response.0);
         target.response.push(response.0);
     }
 
@@ -117,8 +123,8 @@ fn row(
         ready_ns,
         drained_ns: first(FleetWhat::Drained),
         stopped_ns,
-        in_flight: gauging.both_of(id, |t| &t.in_flight, 1.0),
-        cpu: gauging.both_of(id, |t| &t.cpu, CPU_SCALE),
+        in_flight: gauging.both_of(id, TargetGauges::in_flight, 1.0),
+        cpu: gauging.both_of(id, TargetGauges::cpu, CPU_SCALE),
         cpu_cores: cores(|c| c.cpu),
         cpu_cores_burned: cores(|c| c.cpu_burned),
         hold: target.hold.get(&target.response).summary(),

@@ -1,7 +1,6 @@
 //! The measured window: what of a run its statistics cover.
 
 use galton_core::Nanos;
-use galton_core::record::TraceRow;
 use galton_core::scenario::TrafficModel;
 
 use crate::input::RunData;
@@ -35,9 +34,9 @@ impl Window {
         (self.end - self.start).as_secs_f64()
     }
 
-    /// Whether this request counts: by its intended send, however late it ended.
-    pub(crate) fn measures(self, row: &TraceRow) -> bool {
-        row.t_intended >= self.start
+    /// Whether a request counts: by its intended send, however late it ended.
+    pub(crate) fn measures(self, t_intended: Nanos) -> bool {
+        t_intended >= self.start
     }
 
     /// Whether this instant lies within.

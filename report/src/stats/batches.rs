@@ -4,11 +4,13 @@
 //! means, or of their shares below a value, follows how many independent values the series is worth, as in
 //! [`super::effective`].
 
+use super::classes::class;
+
 /// When there are so many, they are merged in pairs: never fewer than 32, once there were.
 const MOST: usize = 64;
 
 /// Classes of values: sixteen to each doubling.
-const STEPS: u32 = 16;
+const CLASS_BITS: u32 = 4;
 const CLASSES: usize = 1024;
 
 /// The batches of one series.
@@ -32,18 +34,27 @@ impl Batches {
         Self { length, sums: Vec::new(), spread: with_spread.then(Vec::new), filled: length }
     }
 
-    #[inline]
-    pub(super) fn push(&mut self, value: u64) {
-        if self.filled == self.length {
-            self.begin();
+    /// More values; returns their sum.
+    pub(super) fn add(&mut self, mut values: &[u64]) -> u128 {
+        let mut all = 0;
+        while !values.is_empty() {
+            if self.filled == self.length {
+                self.begin();
+            }
+            let room = (self.length - self.filled).min(values.len() as u64);
+            let (now, later) = values.split_at(room as usize);
+            let sum = now.iter().map(|value| u128::from(*value)).sum::<u128>();
+            if let Some(of_batch) = self.sums.last_mut() {
+                *of_batch += sum as f64;
+            }
+            if let Some(classes) = self.spread.as_mut().and_then(|spread| spread.last_mut()) {
+                now.iter().for_each(|value| classes[class(*value, CLASS_BITS)] += 1);
+            }
+            self.filled += room;
+            all += sum;
+            values = later;
         }
-        self.filled += 1;
-        if let Some(sum) = self.sums.last_mut() {
-            *sum += value as f64;
-        }
-        if let Some(classes) = self.spread.as_mut().and_then(|spread| spread.last_mut()) {
-            classes[class(value)] += 1;
-        }
+        all
     }
 
     fn begin(&mut self) {
@@ -81,7 +92,7 @@ impl Batches {
     /// How many the share of values up to `value` is worth, to the class of the value; none: the spread is not told.
     pub(super) fn worth_of_indicator(&self, value: u64) -> Option<f64> {
         let spread = self.spread.as_ref()?;
-        let class = class(value);
+        let class = class(value, CLASS_BITS);
         let share = |classes: &[u32; CLASSES]| {
             classes[..=class].iter().map(|n| u64::from(*n)).sum::<u64>() as f64 / self.length as f64
         };
@@ -105,39 +116,16 @@ impl Batches {
     }
 }
 
-/// The class of a value: exact below [`STEPS`], then so many to each doubling.
-#[inline]
-fn class(value: u64) -> usize {
-    if value < u64::from(STEPS) {
-        return value as usize;
-    }
-    let doubling = 63 - value.leading_zeros() - STEPS.ilog2();
-    ((doubling + 1) * STEPS) as usize + (value >> doubling) as usize % STEPS as usize
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn classes_ascend_and_are_narrow() {
-        let mut last = 0;
-        for value in
-            (0..1_000).chain((10..64).flat_map(|bit| [(1 << bit) - 1, 1 << bit, (1 << bit) + (1 << (bit - 4))]))
-        {
-            assert!(class(value) >= last && class(value) < CLASSES, "{value}");
-            last = class(value);
-        }
-        assert_eq!(class(16) + 1, class(17));
-        assert_eq!(class(32), class(33));
-        assert!(class(u64::MAX) < CLASSES);
-    }
-
-    #[test]
     fn neighbours_are_merged_and_nothing_is_lost() {
         let mut batches = Batches::new(640, true);
-        for value in 0..100_000 {
-            batches.push(value);
+        let values: Vec<u64> = (0..100_000).collect();
+        for some in values.chunks(77) {
+            batches.add(some);
         }
         assert!((MOST / 2..=MOST).contains(&batches.sums.len()));
         assert_eq!(batches.sums.iter().sum::<f64>(), (0..100_000).sum::<u64>() as f64);

@@ -29,7 +29,7 @@ pub(crate) struct Groups {
 
 impl Groups {
     fn all(&self) -> Histogram<u64> {
-        let mut all = super::long::new_histogram(3);
+        let mut all = super::classes::new_histogram(3);
         self.histograms.iter().for_each(|one| all.add(one).expect("a histogram that resizes itself takes every other"));
         all
     }
@@ -107,7 +107,7 @@ mod tests {
         let values: Vec<Vec<u64>> =
             (0..k).map(|g| (0..each).map(|_| value(1.0 + by * (g % 3) as f64)).collect()).collect();
         let histogram = |values: &Vec<u64>| {
-            let mut one = super::super::long::new_histogram(3);
+            let mut one = super::super::classes::new_histogram(3);
             values.iter().for_each(|v| one.record(*v).unwrap());
             one
         };

@@ -1,86 +1,58 @@
-//! A sample of which not every value is kept: a histogram, and what it takes to tell its correlation.
-
-use std::borrow::Cow;
+//! A sample of which not every value is kept: how many there are of each class, and what it takes to tell its correlation.
 
 use hdrhistogram::Histogram;
 
 use super::batches::Batches;
-
-/// Values of a long sample that are counted together.
-const TOGETHER: usize = 1 << 9;
+use super::classes::ByClass;
 
 /// A sample of which not every value is kept.
 #[derive(Clone, Debug)]
 pub(super) struct Long {
-    /// Values that are not in the figures below yet. One after the other, each would find the tables of another sample in the
-    /// processor's cache.
-    waiting: Vec<u64>,
-    pub(super) histogram: Histogram<u64>,
+    by_class: ByClass,
+    n: u64,
     /// The smallest and the largest value, exactly.
     pub(super) ends: (u64, u64),
     sum: u128,
     pub(super) batches: Batches,
 }
 
-/// With so many significant digits.
-pub(super) fn new_histogram(digits: u8) -> Histogram<u64> {
-    Histogram::new(digits).expect("one to five significant digits are allowed")
-}
-
-/// Counts a value.
-#[inline]
-pub(super) fn record(histogram: &mut Histogram<u64>, value: u64) {
-    histogram.record(value).expect("a histogram that resizes itself takes every value");
-}
-
 // === impl Long ===
 
 impl Long {
+    /// Of these values, with so many significant digits.
     pub(super) fn new(digits: u8, values: &[u64]) -> Self {
-        let mut long = Self {
-            waiting: Vec::with_capacity(TOGETHER),
-            histogram: new_histogram(digits),
-            ends: (u64::MAX, 0),
-            sum: 0,
-            batches: Batches::new(values.len(), digits > 2),
-        };
-        values.iter().for_each(|value| long.push(*value));
+        let batches = Batches::new(values.len(), digits > 2);
+        let mut long = Self { by_class: ByClass::new(digits), n: 0, ends: (u64::MAX, 0), sum: 0, batches };
+        long.count(values);
         long
     }
 
-    #[inline]
-    pub(super) fn push(&mut self, value: u64) {
-        self.waiting.push(value);
-        if self.waiting.len() == TOGETHER {
-            self.count();
+    /// More values.
+    pub(super) fn count(&mut self, values: &[u64]) {
+        let Some(first) = values.first().copied() else { return };
+        let n = values.len() as u64;
+        self.n += n;
+        // They often are the same: without a network a sender is never late.
+        if values.iter().all(|value| *value == first) {
+            self.by_class.add(first, n);
+            self.ends = (self.ends.0.min(first), self.ends.1.max(first));
+        } else {
+            self.by_class.add_all(values);
+            self.ends = values.iter().fold(self.ends, |(low, high), value| (low.min(*value), high.max(*value)));
         }
-    }
-
-    fn count(&mut self) {
-        for value in self.waiting.drain(..) {
-            record(&mut self.histogram, value);
-            self.ends = (self.ends.0.min(value), self.ends.1.max(value));
-            self.sum += u128::from(value);
-            self.batches.push(value);
-        }
-    }
-
-    /// With nothing waiting.
-    pub(super) fn counted(&self) -> Cow<'_, Self> {
-        if self.waiting.is_empty() {
-            return Cow::Borrowed(self);
-        }
-        let mut counted = self.clone();
-        counted.count();
-        Cow::Owned(counted)
+        self.sum += self.batches.add(values);
     }
 
     pub(super) fn len(&self) -> u64 {
-        self.histogram.len() + self.waiting.len() as u64
+        self.n
     }
 
     pub(super) fn mean(&self) -> u64 {
         let n = u128::from(self.len().max(1));
         ((self.sum + n / 2) / n) as u64
+    }
+
+    pub(super) fn histogram(&self) -> Histogram<u64> {
+        self.by_class.histogram()
     }
 }

@@ -3,6 +3,7 @@
 
 mod batches;
 mod binomial;
+mod classes;
 #[cfg(test)]
 mod coverage;
 mod effective;

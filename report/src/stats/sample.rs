@@ -9,22 +9,28 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::binomial::{ALPHA, ranks};
-use super::long::{Long, new_histogram, record};
+use super::classes::{new_histogram, record};
+use super::long::Long;
 use super::{QUANTILES, effective};
 
 /// Values kept of a sample that a report is about: 2 MB.
 const MOST: usize = 1 << 18;
 /// Values kept of one of many samples.
 const MOST_OF_MANY: usize = 1 << 12;
+/// Values of a long sample that are counted together: one after the other, each would find the tables of another sample in the
+/// processor's cache.
+const TOGETHER: usize = 1 << 9;
 
 /// Durations in order of time, in nanoseconds. Some may be censored: then the value is what was waited, at least.
 #[derive(Clone, Debug)]
 pub(crate) struct Samples {
-    most: usize,
-    digits: u8,
+    /// All of them; of a long sample, those that are not counted yet.
     values: Vec<u64>,
+    /// So many values are kept at once.
+    room: usize,
     long: Option<Box<Long>>,
     censored: u64,
+    digits: u8,
 }
 
 /// Figures of one sample. Durations are nanoseconds.
@@ -83,20 +89,40 @@ impl Samples {
     }
 
     pub(super) fn keeping(most: usize, digits: u8) -> Self {
-        Self { most, digits, values: Vec::new(), long: None, censored: 0 }
+        Self { values: Vec::new(), room: most, long: None, censored: 0, digits }
     }
 
     #[inline]
     pub(crate) fn push(&mut self, value: u64) {
+        if self.values.len() == self.room {
+            self.count();
+        }
+        self.values.push(value);
+    }
+
+    #[cold]
+    fn count(&mut self) {
         match &mut self.long {
-            Some(long) => long.push(value),
-            None if self.values.len() < self.most => self.values.push(value),
+            Some(long) => {
+                long.count(&self.values);
+                self.values.clear();
+            }
             None => {
-                let mut long = Long::new(self.digits, &std::mem::take(&mut self.values));
-                long.push(value);
-                self.long = Some(Box::new(long));
+                self.long = Some(Box::new(Long::new(self.digits, &self.values)));
+                (self.values, self.room) = (Vec::with_capacity(TOGETHER), TOGETHER);
             }
         }
+    }
+
+    /// A long sample with all its values counted.
+    fn counted(&self) -> Option<Cow<'_, Long>> {
+        let long = self.long.as_deref()?;
+        if self.values.is_empty() {
+            return Some(Cow::Borrowed(long));
+        }
+        let mut counted = long.clone();
+        counted.count(&self.values);
+        Some(Cow::Owned(counted))
     }
 
     pub(crate) fn push_censored(&mut self, at_least: u64) {
@@ -106,7 +132,7 @@ impl Samples {
 
     /// How many values there are.
     pub(crate) fn len(&self) -> u64 {
-        self.long.as_ref().map_or(self.values.len() as u64, |long| long.len())
+        self.long.as_ref().map_or(0, |long| long.len()) + self.values.len() as u64
     }
 
     /// Every value with how often it is there, ascending; of a long sample, to its digits.
@@ -116,7 +142,7 @@ impl Samples {
             recorded.map(|v| (v.value_iterated_to(), v.count_since_last_iteration())).collect()
         };
         let each = |sorted: Vec<u64>| sorted.into_iter().map(|value| (value, 1)).collect();
-        self.long.as_ref().map_or_else(|| each(self.sorted()), |long| recorded(&long.counted().histogram))
+        self.counted().map_or_else(|| each(self.sorted()), |long| recorded(&long.histogram()))
     }
 
     /// The quantile `q`, however small the sample is; none: no values.
@@ -135,7 +161,7 @@ impl Samples {
         let by_rank = self.by_rank();
         let (mean, std) = match &by_rank {
             ByRank::Exact(_) => moments(&self.values),
-            ByRank::Long(long) => (Some(long.mean()), Some(long.histogram.stdev().round() as u64)),
+            ByRank::Long(long, histogram) => (Some(long.mean()), Some(histogram.stdev().round() as u64)),
         };
         let quantile = |q| self.quantile(&by_rank, q);
         Summary {
@@ -178,7 +204,7 @@ impl Samples {
     fn worth_of_mean(&self, by_rank: &ByRank<'_>) -> f64 {
         match by_rank {
             ByRank::Exact(_) => effective::size(self.values.len(), |i| self.values[i] as f64),
-            ByRank::Long(long) => long.batches.worth_of_mean(long.histogram.stdev().powi(2)),
+            ByRank::Long(long, histogram) => long.batches.worth_of_mean(histogram.stdev().powi(2)),
         }
     }
 
@@ -186,7 +212,9 @@ impl Samples {
         match by_rank {
             ByRank::Exact(_) => effective::size(self.values.len(), |i| f64::from(self.values[i] <= value)),
             // One of many: what the mean is worth has to do.
-            ByRank::Long(long) => long.batches.worth_of_indicator(value).unwrap_or_else(|| self.worth_of_mean(by_rank)),
+            ByRank::Long(long, _) => {
+                long.batches.worth_of_indicator(value).unwrap_or_else(|| self.worth_of_mean(by_rank))
+            }
         }
     }
 
@@ -197,16 +225,22 @@ impl Samples {
     }
 
     fn by_rank(&self) -> ByRank<'_> {
-        self.long.as_ref().map_or_else(|| ByRank::Exact(self.sorted()), |long| ByRank::Long(long.counted()))
+        self.counted().map_or_else(
+            || ByRank::Exact(self.sorted()),
+            |long| {
+                let histogram = Box::new(long.histogram());
+                ByRank::Long(long, histogram)
+            },
+        )
     }
 
     /// The mergeable form: nanoseconds with three significant digits.
     pub(crate) fn histogram(&self) -> Histogram<u64> {
-        if let Some(long) = &self.long {
-            return long.counted().histogram.clone();
+        if let Some(long) = self.counted() {
+            return long.histogram();
         }
         let mut histogram = new_histogram(3);
-        self.values.iter().for_each(|value| record(&mut histogram, *value));
+        self.values.iter().for_each(|value| record(&mut histogram, *value, 1));
         histogram
     }
 }
@@ -214,14 +248,14 @@ impl Samples {
 /// The values in order.
 enum ByRank<'a> {
     Exact(Vec<u64>),
-    Long(Cow<'a, Long>),
+    Long(Cow<'a, Long>, Box<Histogram<u64>>),
 }
 
 impl ByRank<'_> {
     fn len(&self) -> u64 {
         match self {
             Self::Exact(sorted) => sorted.len() as u64,
-            Self::Long(long) => long.len(),
+            Self::Long(long, _) => long.len(),
         }
     }
 
@@ -229,10 +263,10 @@ impl ByRank<'_> {
     fn at(&self, rank: u64) -> Option<u64> {
         match self {
             Self::Exact(sorted) => sorted.get(rank.checked_sub(1)? as usize).copied(),
-            Self::Long(long) if rank == 1 => Some(long.ends.0),
-            Self::Long(long) if rank == long.len() => Some(long.ends.1),
-            Self::Long(long) => {
-                let Long { histogram, ends, .. } = &**long;
+            Self::Long(long, _) if rank == 1 => Some(long.ends.0),
+            Self::Long(long, _) if rank == long.len() => Some(long.ends.1),
+            Self::Long(long, histogram) => {
+                let ends = long.ends;
                 // The library rounds the rank up: half a value less reaches the one that is meant.
                 let value = histogram.value_at_quantile((rank as f64 - 0.5) / histogram.len() as f64);
                 Some(value.clamp(ends.0, ends.1))
@@ -363,7 +397,7 @@ mod tests {
             .collect();
         let long = samples(values.iter().copied());
         assert!(long.long.is_some());
-        let exact = Samples { most: usize::MAX, values, ..Samples::default() }.summary();
+        let exact = Samples { room: usize::MAX, values, ..Samples::default() }.summary();
         let long = long.summary();
         assert_eq!((long.n, long.mean, long.min), (exact.n, exact.mean, exact.min));
         let close = |a: u64, b: u64, by: f64| a.abs_diff(b) as f64 <= b as f64 * by;

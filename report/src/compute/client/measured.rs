@@ -64,9 +64,10 @@ impl Measured {
             return;
         }
         // The window is already judged here: what is told to the counts is all within theirs.
-        self.tally.add(row, Window { start: Nanos::ZERO, end: Nanos::MAX });
+        let ended = row.ended();
+        self.tally.add(&ended, Window { start: Nanos::ZERO, end: Nanos::MAX });
         let timeout = self.deadline(row);
-        self.latencies.add(row, timeout);
+        self.latencies.add(&ended, timeout);
         if row.outcome != TraceOutcome::Unsent {
             let (first, last) = self.intended.unwrap_or((row.t_intended, row.t_intended));
             self.intended = Some((first.min(row.t_intended), last.max(row.t_intended)));
@@ -79,7 +80,7 @@ impl Measured {
 
     fn log(&mut self, row: &TraceRow, timeout: Nanos) {
         let (Some(log), Some(end)) = (&mut self.log, row.t_end) else { return };
-        let response = response_of(row, timeout);
+        let response = response_of(&row.ended(), timeout);
         let lag = row.send_lag();
         let service = response.map(|response| response - lag.unwrap_or_default());
         log.record(end, [response, service, lag].map(|latency| latency.map(|ns| ns.0)));

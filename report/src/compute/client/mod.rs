@@ -15,7 +15,7 @@ use galton_core::{Nanos, Outcome, record::TraceOutcome};
 use self::course::Course;
 use self::warm_up::Warming;
 use self::windows::Windows;
-use super::counts;
+use super::counts::{ByOutcome, OUTCOMES, counts, place};
 use super::series::{Points, response_of};
 use crate::model::Counts;
 
@@ -49,7 +49,7 @@ pub struct ClientFold {
 /// What is kept of all requests, the warm-up included.
 #[derive(Clone, Debug)]
 struct Whole {
-    counts: Counts,
+    counts: ByOutcome,
     course: Course,
     windows: Windows,
     points: Points,
@@ -65,7 +65,7 @@ impl ClientFold {
     /// Nothing yet.
     pub fn new(plan: Plan) -> Self {
         let whole = Whole {
-            counts: counts::none(),
+            counts: [0; OUTCOMES],
             course: Course::new(),
             windows: Windows::new(),
             points: Points::new(),
@@ -91,14 +91,19 @@ impl ClientFold {
 // === impl Whole ===
 
 impl Whole {
+    /// Requests by outcome.
+    fn counts(&self) -> Counts {
+        counts(&self.counts)
+    }
+
     fn add(&mut self, row: &TraceRow, plan: Plan) {
-        counts::count(&mut self.counts, row.outcome);
+        self.counts[place(row.outcome)] += 1;
         self.course.add(row);
         self.service_sum += row.service().unwrap_or_default().0 as f64;
         self.cut_off |= row.outcome == TraceOutcome::Offered(Outcome::Unfinished);
         self.cut_off |= row.t_send.is_some() && row.t_end.is_none();
         let waited = row.send_lag().filter(|_| plan.timeout_from_send).unwrap_or_default();
-        if let Some(response) = response_of(row, plan.timeout + waited) {
+        if let Some(response) = response_of(&row.ended(), plan.timeout + waited) {
             let overhead = row.overhead.filter(|_| row.outcome == TraceOutcome::Offered(Outcome::Ok));
             self.windows.add(row.t_intended, response, overhead);
             self.points.add((row.t_intended, response, row.overhead));

@@ -68,7 +68,7 @@ impl ClientFold {
 
 impl Finished<'_> {
     fn report(mut self) -> Report {
-        let conservation = conservation::check(self.facts, &self.whole.counts, &[], 0);
+        let conservation = conservation::check(self.facts, &self.whole.counts(), &[], 0);
         let validity = Validity::of(self.reasons(&conservation));
         let (meta, seed, users) = (self.facts.meta.clone(), self.client.seed, self.facts.generator.users);
         let no_attempt_by_outcome = self.measured.tally.no_attempt();
@@ -94,7 +94,7 @@ impl Finished<'_> {
             targets: Vec::new(),
             series: self.series(),
             summary: self.client.model.clone(),
-            counts: self.measured.tally.measured,
+            counts: self.measured.tally.measured(),
         }
     }
 
@@ -106,7 +106,7 @@ impl Finished<'_> {
         let offering = Window { end: offered_until.max(self.window.start), ..self.window };
         let per_sec = |n: u64, window: Window| if window.secs() > 0.0 { n as f64 / secs(window) } else { 0.0 };
         Rates {
-            offered: per_sec(self.measured.tally.measured.offered, offering),
+            offered: per_sec(self.measured.tally.measured().offered, offering),
             completed: per_sec(self.measured.completed(), self.window),
         }
     }
@@ -131,7 +131,7 @@ impl Finished<'_> {
     }
 
     fn excluded(&self) -> Option<Excluded> {
-        let requests = self.whole.counts.planned - self.measured.tally.measured.planned;
+        let requests = self.whole.counts().planned - self.measured.tally.measured().planned;
         let asked = self.plan.warm_up;
         (asked != WarmUp::None).then_some(Excluded {
             asked,
@@ -163,7 +163,7 @@ impl Finished<'_> {
 
     fn series(&mut self) -> Series {
         let end = self.whole.course.last.max(self.window.end.min(self.whole.course.last));
-        let (bucket, windows) = bounds::lengths(end, self.whole.counts.offered as f64);
+        let (bucket, windows) = bounds::lengths(end, self.whole.counts().offered as f64);
         let (bucket_ns, columns, rows) = self.whole.course.rows(bucket);
         let latency = std::mem::replace(&mut self.whole.windows, super::Windows::new()).table(windows);
         Series { bucket_ns, columns, rows, latency }
@@ -178,7 +178,7 @@ impl Finished<'_> {
     }
 
     fn evidence(&self) -> SelfEvidence {
-        let counts = &self.measured.tally.measured;
+        let counts = self.measured.tally.measured();
         let median = |samples: &Samples, q| samples.quantile_of(q).map(Nanos);
         let median_response = median(&self.measured.latencies.response, 0.5);
         let time_scale = self.facts.meta.time_scale;
@@ -199,7 +199,7 @@ impl Finished<'_> {
 
     /// What `auto` found, if it found that the run is still on its way.
     fn unsettled(&self) -> Option<Reason> {
-        let (left_out, all) = (self.excluded()?, self.whole.counts.planned);
+        let (left_out, all) = (self.excluded()?, self.whole.counts().planned);
         let text = format!(
             "response times had not settled when half of the run was over (MSER-5); what was meant for before {} is left out",
             time(left_out.until_ns)
@@ -210,14 +210,14 @@ impl Finished<'_> {
 
     /// Whoever stops a run of his own knows that it is short: no more than a note.
     fn interruption(&self) -> Option<Reason> {
-        let unsent = self.whole.counts.unsent;
+        let unsent = self.whole.counts().unsent;
         let text = format!("{} of the plan were not sent", count(unsent));
         let (value, limit) = (Quantity::Count(unsent), Quantity::Count(0));
         self.facts.interrupted.then(|| Reason::new("INTERRUPTED", Severity::Note, value, limit, text))
     }
 
     fn unfinished(&self) -> Option<Reason> {
-        let n = self.whole.counts.unfinished;
+        let n = self.whole.counts().unfinished;
         let text = format!("{} requests were still in flight when the run ended; they are in no percentile", count(n));
         (n > 0).then(|| Reason::new("UNFINISHED", Severity::Note, Quantity::Count(n), Quantity::Count(0), text))
     }

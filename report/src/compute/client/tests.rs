@@ -34,7 +34,7 @@ fn finish(fold: ClientFold, interrupted: bool) -> (Report, String) {
 }
 
 fn finish_as(fold: ClientFold, pace: Pace, interrupted: bool, noticed: impl Fn(&mut RunFacts)) -> (Report, String) {
-    let all = &fold.whole.counts;
+    let all = fold.whole.counts();
     let mut facts = RunFacts {
         meta: RunMeta {
             kind: Kind::Live,

@@ -135,7 +135,7 @@ impl Warming {
 
 /// The value that MSER looks at.
 fn value(row: &TraceRow, plan: &Plan) -> Option<f64> {
-    response_of(row, plan.timeout).map(|response| response.0 as f64)
+    response_of(&row.ended(), plan.timeout).map(|response| response.0 as f64)
 }
 
 fn end(row: &TraceRow) -> Nanos {

@@ -3,23 +3,28 @@
 use galton_core::record::{FleetEvent, FleetWhat};
 use galton_core::{Nanos, Scenario, TargetId};
 
-use super::sampler::{Area, Position, Sampler};
+use super::sampler::{Area, Position, Sampler, Weights};
 use crate::compute::by_target::ByTarget;
 
 /// The gauges of one target, from ready to its end, draining included.
 #[derive(Clone, Debug)]
 pub(crate) struct TargetGauges {
-    pub(crate) in_flight: Sampler,
-    pub(crate) cpu: Sampler,
-    /// As `cpu`, from what was really spent instead of demanded.
-    pub(crate) cpu_measured: Sampler,
-    /// `cpu` over the run.
-    pub(crate) cpu_over_time: Area,
+    held: u32,
     ready: bool,
     serving: bool,
-    held: u32,
     demanded: Units,
+    /// Requests in flight, and CPU demanded.
+    holding: Sampler<2>,
+    /// CPU demanded, in millionths of a unit, over the run.
+    cpu_over_time: Area<1>,
+    measured: Box<Measured>,
+}
+
+/// CPU that was really spent, where requests say so.
+#[derive(Clone, Debug, Default)]
+struct Measured {
     spent: Units,
+    cpu: Sampler<1>,
 }
 
 /// CPU units of what is held, in millionths: whole, so that they come back to 0.
@@ -28,14 +33,15 @@ struct Units(i64);
 
 impl Units {
     #[inline]
-    fn add(&mut self, by: i32, units: f64) {
-        self.0 += i64::from(by) * (units * 1e6 + 0.5) as i64;
+    fn of(units: f64) -> Self {
+        Self((units * 1e6 + 0.5) as i64)
     }
 
-    /// As a share of a capacity, of which one millionth of a unit is `part`.
+    /// In thousandths of a capacity, of which one millionth of a unit is `part`.
     #[inline]
-    fn share(self, part: f64) -> f64 {
-        self.0 as f64 * part
+    fn thousandths(self, part: f64) -> usize {
+        // By way of a signed number: a processor has no instruction for the other.
+        (self.0 as f64 * part * super::CPU_SCALE + 0.5) as i64 as usize
     }
 }
 
@@ -56,22 +62,16 @@ pub(crate) struct FleetState {
     part: f64,
     bucket: Nanos,
     pub(crate) targets: ByTarget<TargetGauges>,
-    pub(crate) in_flight: Sampler,
-    pub(crate) ready: Sampler,
-    pub(crate) free_slots: Sampler,
+    /// Requests in flight, and free slots.
+    slots: Sampler<2>,
+    ready: Sampler<1>,
     held: i64,
     ready_count: u32,
     free: u64,
     free_targets: u32,
-    pub(crate) areas: Areas,
-}
-
-/// Means over time, for the plots.
-#[derive(Clone, Debug)]
-pub(crate) struct Areas {
-    pub(crate) in_flight: Area,
-    pub(crate) free_slots: Area,
-    pub(crate) ready: Area,
+    /// Requests in flight and free slots over time, for the plots.
+    slots_over_time: Area<2>,
+    ready_over_time: Area<1>,
 }
 
 // === impl TargetGauges ===
@@ -79,20 +79,37 @@ pub(crate) struct Areas {
 impl TargetGauges {
     fn new(bucket: Nanos) -> Self {
         Self {
-            in_flight: Sampler::default(),
-            cpu: Sampler::default(),
-            cpu_measured: Sampler::default(),
-            cpu_over_time: Area::new(bucket),
+            held: 0,
             ready: false,
             serving: false,
-            held: 0,
             demanded: Units::default(),
-            spent: Units::default(),
+            holding: Sampler::default(),
+            cpu_over_time: Area::new(bucket),
+            measured: Box::default(),
         }
     }
 
-    fn gauges(&mut self) -> [&mut Sampler; 3] {
-        [&mut self.in_flight, &mut self.cpu, &mut self.cpu_measured]
+    pub(crate) fn in_flight(&self) -> &Weights {
+        self.holding.weights(0)
+    }
+
+    pub(crate) fn cpu(&self) -> &Weights {
+        self.holding.weights(1)
+    }
+
+    /// As `cpu`, from what was really spent instead of demanded.
+    pub(crate) fn cpu_measured(&self) -> &Weights {
+        self.measured.cpu.weights(0)
+    }
+
+    fn begin(&mut self, here: Position) {
+        self.holding.begin(here);
+        self.measured.cpu.begin(here);
+    }
+
+    fn end(&mut self, here: Position) {
+        self.holding.end(here);
+        self.measured.cpu.end(here);
     }
 }
 
@@ -100,24 +117,22 @@ impl TargetGauges {
 
 impl FleetState {
     pub(super) fn new(scenario: &Scenario, here: Position, bucket: Nanos) -> Self {
-        let area = || Area::new(bucket);
         let mut all = Self {
             limit: scenario.targets.max_concurrency,
             part: 1e-6 / scenario.targets.cpu_capacity,
             bucket,
             targets: ByTarget::default(),
-            in_flight: Sampler::default(),
+            slots: Sampler::default(),
             ready: Sampler::default(),
-            free_slots: Sampler::default(),
             held: 0,
             ready_count: 0,
             free: 0,
             free_targets: 0,
-            areas: Areas { in_flight: area(), free_slots: area(), ready: area() },
+            slots_over_time: Area::new(bucket),
+            ready_over_time: Area::new(bucket),
         };
-        for gauge in [&mut all.in_flight, &mut all.ready, &mut all.free_slots] {
-            gauge.begin(here);
-        }
+        all.slots.begin(here);
+        all.ready.begin(here);
         all
     }
 
@@ -126,20 +141,51 @@ impl FleetState {
         self.ready_count
     }
 
-    pub(super) fn free_slots(&self) -> u64 {
+    /// Slots that are free now.
+    pub(super) fn free_now(&self) -> u64 {
         self.free
+    }
+
+    pub(super) fn in_flight(&self) -> &Weights {
+        self.slots.weights(0)
+    }
+
+    pub(super) fn free_slots(&self) -> &Weights {
+        self.slots.weights(1)
+    }
+
+    pub(super) fn ready(&self) -> &Weights {
+        self.ready.weights(0)
+    }
+
+    /// Means over time: requests in flight, free slots, ready targets.
+    pub(crate) fn over_time(&self) -> [Vec<f64>; 3] {
+        let (slots, ready) = (&self.slots_over_time, &self.ready_over_time);
+        [slots.means(0).collect(), slots.means(1).collect(), ready.means(0).collect()]
+    }
+
+    /// The share of its CPU that was asked of a target, over time.
+    pub(crate) fn cpu_over_time(&self, id: TargetId) -> Option<Vec<f64>> {
+        let area = &self.targets.get(id)?.cpu_over_time;
+        Some(area.means(0).map(|millionths| millionths * self.part).collect())
     }
 
     /// The share of the ready targets' slots that was taken, over time.
     pub(super) fn slot_use(&self) -> Option<f64> {
-        let slots = self.ready.by_time().area() as f64 * f64::from(self.limit);
-        (slots > 0.0).then(|| 1.0 - self.free_slots.by_time().area() as f64 / slots)
+        let slots = self.ready().by_time().area() as f64 * f64::from(self.limit);
+        (slots > 0.0).then(|| 1.0 - self.free_slots().by_time().area() as f64 / slots)
     }
 
     /// Ready targets with a free slot. A target that has just refused was full, whatever the hosts have seen of it so far.
     pub(super) fn free_targets(&self, but: Option<TargetId>) -> u32 {
         let counted = |id| self.targets.get(id).is_some_and(|t| t.ready && t.held < self.limit);
         self.free_targets - u32::from(but.is_some_and(counted))
+    }
+
+    /// Fetches the gauges of a target whose turn comes soon.
+    #[inline]
+    pub(super) fn fetch(&self, id: TargetId) {
+        self.targets.fetch(id);
     }
 
     /// A target's state changes.
@@ -153,28 +199,19 @@ impl FleetState {
         };
         let bucket = self.bucket;
         let target = self.targets.of(id, || TargetGauges::new(bucket));
-        if target.ready != ready {
-            // Leaves the sums with the old state, and comes back with the new one.
-            let free = u64::from(self.limit.saturating_sub(target.held));
-            let has_room = u32::from(free > 0);
-            if ready {
-                (self.ready_count, self.free, self.free_targets) =
-                    (self.ready_count + 1, self.free + free, self.free_targets + has_room);
-            } else {
-                (self.ready_count, self.free, self.free_targets) =
-                    (self.ready_count - 1, self.free - free, self.free_targets - has_room);
-            }
-            target.ready = ready;
-        }
+        // Leaves the sums with the old state, and comes back with the new one.
+        let by = i64::from(ready) - i64::from(target.ready);
+        target.ready = ready;
+        let free = i64::from(self.limit.saturating_sub(target.held));
+        self.ready_count = self.ready_count.wrapping_add_signed(by as i32);
+        self.free_targets = self.free_targets.wrapping_add_signed(if free > 0 { by as i32 } else { 0 });
         if target.serving != serving {
             target.serving = serving;
-            for gauge in target.gauges() {
-                if serving { gauge.begin(here) } else { gauge.end(here) }
-            }
+            if serving { target.begin(here) } else { target.end(here) }
         }
-        self.ready.set(here, self.ready_count as usize);
-        self.areas.ready.set(at, f64::from(self.ready_count));
-        self.publish(here, at);
+        self.ready.set(here, [self.ready_count as usize]);
+        self.ready_over_time.rise(at, [by]);
+        self.publish(here, at, 0, by * free);
     }
 
     /// An attempt begins (+1) or ends (−1) to be held by a target.
@@ -184,49 +221,42 @@ impl FleetState {
         let target = self.targets.of(id, || TargetGauges::new(bucket));
         let free_before = limit.saturating_sub(target.held);
         target.held = target.held.saturating_add_signed(by);
-        target.demanded.add(by, load.demanded);
-        target.in_flight.set(here, target.held as usize);
-        let demanded = target.demanded.share(part);
-        target.cpu.set(here, thousandths(demanded));
-        target.cpu_over_time.set(at, demanded);
+        let demanded = i64::from(by) * Units::of(load.demanded).0;
+        target.demanded.0 += demanded;
+        target.holding.set(here, [target.held as usize, target.demanded.thousandths(part)]);
+        target.cpu_over_time.rise(at, [demanded]);
         if load.spent > 0.0 {
-            target.spent.add(by, load.spent);
-            target.cpu_measured.set(here, thousandths(target.spent.share(part)));
+            let Measured { spent, cpu } = &mut *target.measured;
+            spent.0 += i64::from(by) * Units::of(load.spent).0;
+            cpu.set(here, [spent.thousandths(part)]);
         }
+        let mut freed = 0;
         if target.ready {
             let free = limit.saturating_sub(target.held);
-            self.free = self.free + u64::from(free) - u64::from(free_before);
+            freed = i64::from(free) - i64::from(free_before);
             self.free_targets = self.free_targets + u32::from(free > 0) - u32::from(free_before > 0);
         }
-        self.held += i64::from(by);
-        self.publish(here, at);
+        self.publish(here, at, i64::from(by), freed);
     }
 
     /// The run is over: settles every gauge.
     pub(super) fn finish(&mut self, here: Position, at: Nanos) {
-        for gauge in [&mut self.in_flight, &mut self.ready, &mut self.free_slots] {
-            gauge.end(here);
-        }
-        for area in [&mut self.areas.in_flight, &mut self.areas.ready, &mut self.areas.free_slots] {
-            area.finish(at);
-        }
+        self.slots.end(here);
+        self.ready.end(here);
+        self.slots_over_time.finish(at);
+        self.ready_over_time.finish(at);
         for target in self.targets.values_mut() {
-            target.gauges().into_iter().for_each(|gauge| gauge.end(here));
+            target.end(here);
             target.cpu_over_time.finish(at);
         }
     }
 
+    /// So many more requests are in flight, and so many more slots are free.
     #[inline]
-    fn publish(&mut self, here: Position, at: Nanos) {
-        let held = self.held.max(0);
-        self.in_flight.set(here, held as usize);
-        self.free_slots.set(here, self.free as usize);
-        self.areas.in_flight.set(at, held as f64);
-        self.areas.free_slots.set(at, self.free as f64);
+    fn publish(&mut self, here: Position, at: Nanos, held: i64, freed: i64) {
+        self.held += held;
+        self.free = self.free.wrapping_add_signed(freed);
+        self.slots.set(here, [self.held.max(0) as usize, self.free as usize]);
+        self.slots_over_time.rise(at, [held, freed]);
     }
-}
-
-#[inline]
-fn thousandths(share: f64) -> usize {
-    (share * super::CPU_SCALE + 0.5) as usize
 }

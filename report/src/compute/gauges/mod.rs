@@ -16,7 +16,6 @@ mod sampler;
 pub(crate) use events::{EventKind, in_order};
 pub(crate) use fleet::{Load, TargetGauges};
 pub(crate) use replay::{Gauging, SlotsAt, Vain};
-pub(crate) use sampler::Area;
 
 /// CPU utilisation is kept in thousandths of a target's capacity.
 pub(crate) const CPU_SCALE: f64 = 1e3;

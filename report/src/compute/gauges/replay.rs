@@ -8,7 +8,7 @@ use galton_core::{Nanos, TargetId};
 
 use super::CPU_SCALE;
 use super::fleet::{FleetState, Load};
-use super::sampler::{Position, Sampler};
+use super::sampler::{Position, Weights};
 use crate::compute::bounds::Bounds;
 use crate::compute::window::Window;
 use crate::model::{BothSamplings, Gauges};
@@ -72,9 +72,15 @@ impl Gauging {
     /// The fleet changes.
     pub(crate) fn changed(&mut self, event: &FleetEvent) {
         self.sample(event.at, 2);
-        let before = SlotsAt { ready: self.fleet.ready_count(), free_slots: self.fleet.free_slots() };
+        let before = SlotsAt { ready: self.fleet.ready_count(), free_slots: self.fleet.free_now() };
         self.at_fleet_events.push(before);
         self.fleet.change(self.here, event.at, event);
+    }
+
+    /// Fetches the gauges of a target whose turn comes soon.
+    #[inline]
+    pub(crate) fn fetch(&self, target: TargetId) {
+        self.fleet.fetch(target);
     }
 
     /// A target takes an attempt.
@@ -123,28 +129,28 @@ impl Gauging {
     /// The gauges of the report.
     pub(crate) fn gauges(&self, fleet_known: bool) -> Gauges {
         let fleet = &self.fleet;
-        let pooled = |gauge: fn(&super::TargetGauges) -> &Sampler, by: fn(&Sampler) -> Weighted| {
+        let pooled = |gauge: fn(&super::TargetGauges) -> &Weights, by: fn(&Weights) -> Weighted| {
             let mut pool = Weighted::default();
             fleet.targets.iter().for_each(|(_, t)| pool.merge(&by(gauge(t))));
             pool
         };
         let by_target = |gauge, scale| BothSamplings {
-            decision: self.sampled(&pooled(gauge, Sampler::by_decision), scale),
-            time: self.watched(&pooled(gauge, Sampler::by_time), scale),
+            decision: self.sampled(&pooled(gauge, Weights::by_decision), scale),
+            time: self.watched(&pooled(gauge, Weights::by_time), scale),
         };
         Gauges {
             note: if self.recorded { None } else { Some("n/a (recording off)") },
-            target_in_flight: by_target(|t| &t.in_flight, 1.0),
-            target_cpu: by_target(|t| &t.cpu, CPU_SCALE),
-            target_cpu_measured: self.cpu_spent.then(|| by_target(|t| &t.cpu_measured, CPU_SCALE)),
+            target_in_flight: by_target(super::TargetGauges::in_flight, 1.0),
+            target_cpu: by_target(super::TargetGauges::cpu, CPU_SCALE),
+            target_cpu_measured: self.cpu_spent.then(|| by_target(super::TargetGauges::cpu_measured, CPU_SCALE)),
             fleet: BothSamplings {
-                decision: self.sampled(&fleet.ready.by_decision(), 1.0),
+                decision: self.sampled(&fleet.ready().by_decision(), 1.0),
                 // The fleet's log is enough for this one.
-                time: fleet.ready.by_time().summary(1.0, None).filter(|_| fleet_known),
+                time: fleet.ready().by_time().summary(1.0, None).filter(|_| fleet_known),
             },
             slot_use: fleet.slot_use().filter(|_| self.recorded),
-            free_slots: self.both(&fleet.free_slots),
-            in_flight: self.both(&fleet.in_flight),
+            free_slots: self.both(fleet.free_slots()),
+            in_flight: self.both(fleet.in_flight()),
             free_targets_at_rejection: self.recorded.then(|| self.free_at_rejection.clone()),
         }
     }
@@ -158,7 +164,7 @@ impl Gauging {
     pub(crate) fn both_of(
         &self,
         target: TargetId,
-        gauge: fn(&super::TargetGauges) -> &Sampler,
+        gauge: fn(&super::TargetGauges) -> &Weights,
         scale: f64,
     ) -> BothSamplings {
         self.fleet.targets.get(target).map_or_else(BothSamplings::default, |t| BothSamplings {
@@ -172,7 +178,7 @@ impl Gauging {
         self.recorded
     }
 
-    fn both(&self, gauge: &Sampler) -> BothSamplings {
+    fn both(&self, gauge: &Weights) -> BothSamplings {
         BothSamplings { decision: self.sampled(&gauge.by_decision(), 1.0), time: self.watched(&gauge.by_time(), 1.0) }
     }
 

@@ -1,4 +1,4 @@
-//! One gauge under both samplings, and the integral of one gauge over equal buckets of time.
+//! Gauges that change together, under both samplings, and their integrals over equal buckets of time.
 
 use galton_core::Nanos;
 
@@ -11,113 +11,181 @@ pub(super) struct Position {
     pub(super) time: Nanos,
 }
 
-/// One gauge. When it changes, the old value gets the samples and the time since the last change.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Sampler {
-    value: usize,
-    since: Option<Position>,
-    /// Samples and nanoseconds by value, side by side: both change together.
-    weights: Vec<(u64, u64)>,
+/// Some gauges. When one changes, the old values get the samples and the time since the last change.
+#[derive(Clone, Debug)]
+pub(crate) struct Sampler<const N: usize> {
+    values: [u32; N],
+    since: Position,
+    exists: bool,
+    /// How many of the spans are in use.
+    waiting: usize,
+    /// What is not in the weights yet. The weights of a large fleet are in no cache of the processor: it waits for those of several
+    /// spans at once, instead of for each.
+    spans: [Span<N>; SPANS],
+    weights: [Weights; N],
 }
 
-/// Gauges above this are counted as this: a limit on memory that no fleet of one machine reaches.
-const LARGEST: usize = 1 << 20;
+/// For how long some gauges did not change.
+#[derive(Clone, Copy, Debug)]
+struct Span<const N: usize> {
+    values: [u32; N],
+    samples: u64,
+    time: u64,
+}
 
-impl Sampler {
-    /// The gauge begins to exist, with the value it has.
+const SPANS: usize = 8;
+
+/// Samples and nanoseconds by the value of a gauge, side by side: both change together.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Weights(Vec<(u64, u64)>);
+
+/// Gauges above this are counted as this: a limit on memory that no fleet of one machine reaches.
+const LARGEST: u32 = 1 << 20;
+
+// === impl Sampler ===
+
+impl<const N: usize> Default for Sampler<N> {
+    fn default() -> Self {
+        let spans = [Span { values: [0; N], samples: 0, time: 0 }; SPANS];
+        let weights = std::array::from_fn(|_| Weights::default());
+        Self { values: [0; N], since: Position::default(), exists: false, waiting: 0, spans, weights }
+    }
+}
+
+impl<const N: usize> Sampler<N> {
+    /// The gauges begin to exist, with the values they have.
     pub(super) fn begin(&mut self, here: Position) {
-        self.since = Some(here);
+        (self.since, self.exists) = (here, true);
     }
 
-    /// The gauge ceases to exist.
+    /// The gauges cease to exist.
     pub(super) fn end(&mut self, here: Position) {
         self.settle(here);
-        self.since = None;
+        self.weigh();
+        self.exists = false;
     }
 
-    /// The gauge changes; while it does not exist, it is only remembered.
+    /// The gauges change; while they do not exist, they are only remembered.
     #[inline]
-    pub(super) fn set(&mut self, here: Position, value: usize) {
-        if self.value != value {
+    pub(super) fn set(&mut self, here: Position, values: [usize; N]) {
+        let values = values.map(|value| value.min(LARGEST as usize) as u32);
+        if self.values != values {
             self.settle(here);
-            self.value = value;
+            self.values = values;
         }
     }
 
     #[inline]
     fn settle(&mut self, here: Position) {
-        if let Some(since) = &mut self.since {
-            let (samples, time) = (here.samples - since.samples, (here.time - since.time).0);
-            *since = here;
-            if self.weights.len() <= self.value {
-                self.value = self.value.min(LARGEST);
-                self.weights.resize(self.value + 1, (0, 0));
-            }
-            let weight = &mut self.weights[self.value];
-            *weight = (weight.0 + samples, weight.1 + time);
+        if !self.exists {
+            return;
         }
+        if self.waiting == SPANS {
+            self.weigh();
+        }
+        let (samples, time) = (here.samples - self.since.samples, (here.time - self.since.time).0);
+        self.spans[self.waiting] = Span { values: self.values, samples, time };
+        self.waiting += 1;
+        self.since = here;
+    }
+
+    #[inline(never)]
+    fn weigh(&mut self) {
+        for Span { values, samples, time } in &self.spans[..self.waiting] {
+            for (weights, value) in self.weights.iter_mut().zip(values) {
+                weights.add(*value as usize, *samples, *time);
+            }
+        }
+        self.waiting = 0;
+    }
+
+    /// Of the gauge with this number.
+    pub(super) fn weights(&self, gauge: usize) -> &Weights {
+        &self.weights[gauge]
+    }
+}
+
+// === impl Weights ===
+
+impl Weights {
+    #[inline]
+    fn add(&mut self, value: usize, samples: u64, time: u64) {
+        if value >= self.0.len() {
+            return self.add_above(value, samples, time);
+        }
+        let weight = &mut self.0[value];
+        *weight = (weight.0 + samples, weight.1 + time);
+    }
+
+    #[cold]
+    fn add_above(&mut self, value: usize, samples: u64, time: u64) {
+        self.0.resize(value + 1, (0, 0));
+        self.add(value, samples, time);
     }
 
     /// What decisions met.
     pub(crate) fn by_decision(&self) -> Weighted {
-        Weighted::of(self.weights.iter().map(|(samples, _)| *samples))
+        Weighted::of(self.0.iter().map(|(samples, _)| *samples))
     }
 
     /// What it was over time.
     pub(crate) fn by_time(&self) -> Weighted {
-        Weighted::of(self.weights.iter().map(|(_, time)| *time))
+        Weighted::of(self.0.iter().map(|(_, time)| *time))
     }
 }
 
-/// The integral of one gauge over buckets that begin at 0: as many as time has passed.
+/// The integrals of some gauges over buckets that begin at 0: as many as time has passed.
 #[derive(Clone, Debug)]
-pub(crate) struct Area {
+pub(crate) struct Area<const N: usize> {
     bucket: u64,
-    /// Of the buckets that are over.
-    sums: Vec<f64>,
-    /// Of the bucket at hand.
-    sum: f64,
-    /// Its end.
+    /// The end of the bucket at hand.
     ends: u64,
-    value: f64,
-    since: u64,
+    values: [i64; N],
+    /// Over the bucket at hand, if nothing changes any more.
+    sum: [i128; N],
+    /// Of the buckets that are over.
+    sums: Vec<[f64; N]>,
 }
 
-impl Area {
+// === impl Area ===
+
+impl<const N: usize> Area<N> {
     pub(super) fn new(bucket: Nanos) -> Self {
         let bucket = bucket.0.max(1);
-        Self { bucket, sums: Vec::new(), sum: 0.0, ends: bucket, value: 0.0, since: 0 }
+        Self { bucket, ends: bucket, values: [0; N], sum: [0; N], sums: Vec::new() }
     }
 
-    /// The gauge changes.
+    /// The gauges rise by so much, or fall: from now to the end of the bucket.
     #[inline]
-    pub(super) fn set(&mut self, at: Nanos, value: f64) {
-        if self.value == value {
-            return;
+    pub(super) fn rise(&mut self, at: Nanos, by: [i64; N]) {
+        if at.0 >= self.ends {
+            self.close_before(at.0);
         }
-        self.settle(at.0);
-        self.value = value;
+        let left = (self.ends - at.0) as i64;
+        for (at, by) in by.into_iter().enumerate() {
+            self.values[at] += by;
+            self.sum[at] += i128::from(by) * i128::from(left);
+        }
     }
 
     /// The run is over: whole buckets up to `at`.
     pub(super) fn finish(&mut self, at: Nanos) {
-        self.settle(at.0.next_multiple_of(self.bucket));
+        self.close_before(at.0.next_multiple_of(self.bucket));
     }
 
-    #[inline]
-    fn settle(&mut self, at: u64) {
+    /// The buckets that end by then are over.
+    #[cold]
+    fn close_before(&mut self, at: u64) {
         while self.ends <= at {
-            self.sums.push(self.sum + self.value * (self.ends - self.since) as f64);
-            (self.sum, self.since) = (0.0, self.ends);
+            self.sums.push(self.sum.map(|sum| sum as f64));
+            self.sum = self.values.map(|value| i128::from(value) * i128::from(self.bucket));
             self.ends += self.bucket;
         }
-        self.sum += self.value * (at.max(self.since) - self.since) as f64;
-        self.since = at.max(self.since);
     }
 
-    /// The mean within each bucket.
-    pub(crate) fn means(&self) -> impl Iterator<Item = f64> + '_ {
-        self.sums.iter().map(|sum| sum / self.bucket as f64)
+    /// The mean of one of the gauges within each bucket.
+    pub(crate) fn means(&self, gauge: usize) -> impl Iterator<Item = f64> + '_ {
+        self.sums.iter().map(move |sums| sums[gauge] / self.bucket as f64)
     }
 }
 
@@ -128,24 +196,26 @@ mod tests {
     #[test]
     fn a_value_gets_the_samples_and_the_time_since_the_last_change() {
         let at = |samples, time| Position { samples, time: Nanos(time) };
-        let mut gauge = Sampler::default();
-        gauge.set(at(3, 5), 2);
-        gauge.begin(at(4, 10));
-        gauge.set(at(6, 30), 1);
-        gauge.end(at(7, 35));
-        gauge.set(at(9, 90), 8);
-        let figures = |w: &Weighted| (w.total(), w.area());
-        assert_eq!(figures(&gauge.by_decision()), (3, 2 * 2 + 1));
-        assert_eq!(figures(&gauge.by_time()), (25, 2 * 20 + 5));
+        let mut gauges = Sampler::default();
+        gauges.set(at(3, 5), [2, 0]);
+        gauges.begin(at(4, 10));
+        gauges.set(at(5, 20), [2, 3]);
+        gauges.set(at(6, 30), [1, 3]);
+        gauges.end(at(7, 35));
+        gauges.set(at(9, 90), [8, 8]);
+        let figures = |w: Weighted| (w.total(), w.area());
+        assert_eq!(figures(gauges.weights(0).by_decision()), (3, 2 * 2 + 1));
+        assert_eq!(figures(gauges.weights(0).by_time()), (25, 2 * 20 + 5));
+        assert_eq!(figures(gauges.weights(1).by_time()), (25, 3 * 15));
     }
 
     #[test]
     fn an_area_is_spread_over_its_buckets() {
         let mut area = Area::new(Nanos(10));
-        area.set(Nanos(5), 2.0);
-        area.set(Nanos(21), 0.0);
-        area.set(Nanos(25), 0.0);
+        area.rise(Nanos(5), [2]);
+        area.rise(Nanos(21), [-2]);
+        area.rise(Nanos(25), [0]);
         area.finish(Nanos(38));
-        assert_eq!(area.means().collect::<Vec<_>>(), [1.0, 2.0, 0.2, 0.0]);
+        assert_eq!(area.means(0).collect::<Vec<_>>(), [1.0, 2.0, 0.2, 0.0]);
     }
 }
