@@ -212,6 +212,14 @@ pub(crate) struct TestbedArgs {
     /// Send the traffic of this scenario file; excludes the model flags.
     #[arg(long, value_name = "FILE", env = "GALTON_SCENARIO", conflicts_with_all = MODEL)]
     pub(crate) scenario: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) hosts: HostsArgs,
+}
+
+/// Where several load-balancer hosts are.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Testbed")]
+pub(crate) struct HostsArgs {
     /// Send to the proxies that this scaler knows of, each request to the host that the plan says.
     #[arg(long, value_name = "ADDR", env = "GALTON_SCALER", conflicts_with = "proxy")]
     pub(crate) scaler: Option<String>,

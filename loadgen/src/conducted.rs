@@ -94,7 +94,7 @@ pub(crate) fn run(args: &Args, trace: &Path) -> anyhow::Result<ExitCode> {
 fn assignment(args: &Args, trace: &Path) -> anyhow::Result<Assignment> {
     let path = args.testbed.scenario.as_deref().context("--trace without --scenario")?;
     let scenario = scenario_file::load(path, &[]).map_err(Usage::error)?;
-    let addrs = hosts::of(&args.testbed.proxy, scenario.load_balancer.hosts).map_err(Usage::error)?;
+    let addrs = hosts::of(&args.testbed.hosts.proxy, scenario.load_balancer.hosts).map_err(Usage::error)?;
     let hosts = addrs.into_iter().map(|addr| Dial::new(addr, args.request.connect_timeout)).collect();
     let demands = Demands { hold: true, cpu: true, key: false };
     let destination = Destination::parse(&args.url).map_err(Usage::error)?;

@@ -1,6 +1,7 @@
 //! What a run of its own is about, from the command line: what is sent, how often, and to whom.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use galton_core::Nanos;
@@ -8,10 +9,9 @@ use galton_report::WarmUp;
 use galton_results::Usage;
 use galton_runtime::role;
 
-use crate::args::{Args, ModelArgs, RequestArgs, TestbedArgs};
+use crate::args::{Args, HostsArgs, ModelArgs, RequestArgs, TestbedArgs};
 use crate::destination::{self, Destination};
 use crate::exchange::{Demands, Template};
-use crate::hosts;
 use crate::link::Dial;
 use crate::settings::{self, Settings};
 
@@ -40,7 +40,8 @@ enum To<'a> {
 impl Mission {
     /// What the flags say; wrong usage shows before anything is looked up, let alone sent.
     pub(crate) fn of(args: &Args) -> anyhow::Result<Self> {
-        let mission = Self::new(&args.url, &args.model, &args.request, &args.testbed)?;
+        let TestbedArgs { scenario, hosts } = &args.testbed;
+        let mission = Self::new(&args.url, &args.model, &args.request, scenario.as_deref(), hosts)?;
         Ok(Self { warm_up: args.measure.warmup, ..mission })
     }
 
@@ -49,24 +50,25 @@ impl Mission {
         url: &str,
         model: &ModelArgs,
         request: &RequestArgs,
-        testbed: &TestbedArgs,
+        file: Option<&Path>,
+        hosts: &HostsArgs,
     ) -> anyhow::Result<Self> {
-        let mut settings = settings::settings(model, request, testbed.scenario.as_deref()).map_err(Usage::error)?;
+        let mut settings = settings::settings(model, request, file).map_err(Usage::error)?;
         let demands = Demands {
-            hold: testbed.scenario.is_some() || request.hold.is_some(),
-            cpu: testbed.scenario.is_some() || request.cpu.is_some(),
+            hold: file.is_some() || request.hold.is_some(),
+            cpu: file.is_some() || request.cpu.is_some(),
             key: request.key.is_some(),
         };
         let destination = Destination::parse(url).map_err(Usage::error)?;
         let body = destination::body(request.body.as_deref())?;
         let template = destination.template(request, body, demands).map_err(Usage::error)?;
-        let wanted = testbed.scenario.is_some().then_some(settings.scenario.load_balancer.hosts);
-        let to = match (&testbed.scaler, testbed.proxy.as_slice()) {
+        let wanted = file.is_some().then_some(settings.scenario.load_balancer.hosts);
+        let to = match (&hosts.scaler, hosts.proxy.as_slice()) {
             (Some(scaler), _) => To::Scaler(scaler),
             (None, []) => To::Server(destination),
             (None, given) => {
-                let hosts = wanted.unwrap_or(given.len() as u32);
-                To::Hosts(hosts::of(given, hosts).map_err(Usage::error)?)
+                let number = wanted.unwrap_or(given.len() as u32);
+                To::Hosts(crate::hosts::of(given, number).map_err(Usage::error)?)
             }
         };
         let words = to.words(url);
@@ -106,7 +108,7 @@ impl To<'_> {
         match self {
             Self::Server(destination) => Ok(vec![destination.resolve()?]),
             Self::Hosts(addrs) => Ok(addrs),
-            Self::Scaler(scaler) => role::run_local(hosts::found(scaler, wanted)),
+            Self::Scaler(scaler) => role::run_local(crate::hosts::found(scaler, wanted)),
         }
     }
 }

@@ -20,7 +20,7 @@ use prometheus::Registry;
 use serde_json::{Value, json};
 
 use self::bracket::Bracket;
-use crate::args::{ModelArgs, RequestArgs, TestbedArgs, ViewStyle};
+use crate::args::{HostsArgs, ModelArgs, RequestArgs, ViewStyle};
 use crate::meters::Meters;
 use crate::mission::Mission;
 use crate::output::{Output, STDOUT};
@@ -61,7 +61,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     request: RequestArgs,
     #[command(flatten)]
-    testbed: TestbedArgs,
+    hosts: HostsArgs,
     /// Print the result as JSON, or write it to FILE
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = STDOUT)]
     json: Option<PathBuf>,
@@ -105,9 +105,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn check(args: &Args) -> anyhow::Result<()> {
-    if args.testbed.scenario.is_some() {
-        return Err(Usage::error("search chooses the rate itself: leave out --scenario"));
-    }
     if args.arrival == Some(ArrivalKind::PoissonExact) {
         return Err(Usage::error("search sends for a time: --arrival poisson-exact would hide how a rate varies"));
     }
@@ -128,7 +125,7 @@ fn probe(args: &Args, rate: f64, seed: u64, shutdown: &Shutdown) -> anyhow::Resu
         seed: Some(seed),
         ..ModelArgs::default()
     };
-    let mission = Mission::new(&args.url, &model, &args.request, &args.testbed)?;
+    let mission = Mission::new(&args.url, &model, &args.request, None, &args.hosts)?;
     let meters = Meters::register(&Book::create(None)?, &Registry::new())?;
     let (report, interrupted) = standalone::measure(&mission, &Output::nowhere(), &meters, ViewStyle::None, shutdown)?;
     if interrupted {

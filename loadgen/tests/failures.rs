@@ -8,6 +8,8 @@ use std::io::Read;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use galton_core::record::TraceOutcome;
+use galton_core::{Nanos, Outcome};
 use raw_server::{Raw, Talk};
 use serde_json::Value;
 
@@ -245,24 +247,32 @@ fn the_users_are_all_back_when_the_server_is() {
         }
     });
     let (url, going) = (server.url(), Instant::now());
-    let args = [url.as_str(), "-c", "10", "--think-time-ms", "10", "-z", "7s", "-t", "1s"];
+    let dir = tempfile::tempdir().unwrap();
+    let trace = dir.path().join("trace.csv");
+    let log = trace.to_str().unwrap();
+    let args = [url.as_str(), "-c", "10", "--think-time-ms", "10", "-z", "7s", "-t", "1s", "--log-requests", log];
     let ran = std::thread::scope(|scope| {
         let run = scope.spawn(|| run(&mut loadgen(), &args));
         server.wait_for(200);
         server.down();
         std::thread::sleep(Duration::from_secs(3));
-        let before = server.connections();
         server.up();
         let answered = server.answered();
         server.wait_for(answered + 200);
         assert!(going.elapsed() < Duration::from_secs(7), "while it still sends");
-        assert!(server.connections() - before >= USERS, "each of them has connected again");
         run.join().unwrap()
     });
     assert_eq!(ran.code, Some(0), "{}", ran.words);
     ran.assert_balanced();
     assert_eq!(ran.result["run"]["users"]["horizon"], USERS, "{:#}", ran.result["run"]);
     assert!(ran.count("failed/connect") > 0 && ran.count("ok") >= 400, "{:#}", ran.result["counts"]);
+    let rows = galton_report::trace::read(std::io::BufReader::new(std::fs::File::open(&trace).unwrap())).unwrap();
+    let served_late = |user| {
+        let ok = TraceOutcome::Offered(Outcome::Ok);
+        rows.iter()
+            .any(|row| row.user == Some(user) && row.outcome == ok && row.t_intended >= Nanos::from_millis(6_000))
+    };
+    assert!((0..USERS as u32).all(served_late), "each of them is served in the last second");
 }
 
 #[test]

@@ -76,7 +76,10 @@ fn a_directory_holds_the_report_in_every_form() {
 
 #[test]
 fn headers_of_a_galton_server_fill_what_they_know() {
-    let server = Server::start(Answer::ok(Duration::ZERO, "galton-attempts: 2\r\ngalton-overhead-ns: 5000\r\n"));
+    let server = Server::start(Answer::ok(
+        Duration::ZERO,
+        "galton-outcome: ok\r\ngalton-attempts: 2\r\ngalton-overhead-ns: 5000\r\n",
+    ));
     let (code, said, _) =
         run(&[&format!("http://{}/", server.addr), "-c", "1", "-n", "100", "--json", "--progress", "none"]);
     assert_eq!(code, 0);

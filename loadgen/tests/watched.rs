@@ -159,7 +159,7 @@ fn a_terminal_is_taken_and_put_back_before_the_results() {
         terminal.press(stop);
         terminal.wait_for(PUT_BACK);
         terminal.wait_for("INTERRUPTED");
-        assert!(terminal.shown.find(PUT_BACK) < terminal.shown.find("verdict"), "{}", terminal.shown);
+        assert!(terminal.shown.find(PUT_BACK) < terminal.shown.find("INTERRUPTED"), "{}", terminal.shown);
         assert_eq!(terminal.run.exit_code(), Some(130), "{stop:?}");
     }
 }

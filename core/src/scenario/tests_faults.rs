@@ -122,7 +122,7 @@ fn unknown_keys() {
         (
             "traffic.arrival.distribution",
             json!("posson"),
-            ": must be one of poisson, exponential, normal, deterministic, gamma, weibull, lognormal, mmpp, trace, got \"posson\"; did you mean poisson?",
+            ": must be one of poisson, exponential, normal, deterministic, gamma, uniform, weibull, lognormal, mmpp, trace, got \"posson\"; did you mean poisson?",
         ),
         ("sampling.window", json!(5), ": unknown key; known here: mode, sample_on"),
     ]);

@@ -26,7 +26,6 @@ struct State {
     life: AtomicU64,
     /// The one that listens no more, for who waits for that.
     ended: AtomicU64,
-    connections: AtomicU64,
     answered: AtomicU64,
     open: Mutex<Vec<TcpStream>>,
 }
@@ -55,10 +54,6 @@ impl Raw {
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}/", self.addr)
-    }
-
-    pub(crate) fn connections(&self) -> u64 {
-        self.state.connections.load(Ordering::SeqCst)
     }
 
     pub(crate) fn answered(&self) -> u64 {
@@ -105,7 +100,6 @@ impl Raw {
 fn accepted(stream: TcpStream, state: &Arc<State>, behave: &Behaviour) {
     stream.set_nonblocking(false).unwrap();
     stream.set_nodelay(true).unwrap();
-    state.connections.fetch_add(1, Ordering::SeqCst);
     state.open.lock().unwrap().push(stream.try_clone().unwrap());
     let (mut talk, behave) = (Talk { stream, state: state.clone() }, behave.clone());
     std::thread::spawn(move || {
