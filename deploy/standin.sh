@@ -47,12 +47,13 @@ if missing "$RUST_IMAGE"; then
 fi
 
 if missing "$PROMETHEUS_IMAGE"; then
-  mkdir -p "$here/prometheus"
   {
     files_of libc6
     printf '%s\n' usr/bin/prometheus usr/bin/promtool lib lib64
   } | sort -u >"$here/list"
   tar --create --file "$here/prometheus.tar" --directory / --no-recursion --files-from "$here/list"
+  mkdir --mode 1777 "$here/tmp"
+  tar --append --file "$here/prometheus.tar" --directory "$here" tmp
   docker import --change 'ENTRYPOINT ["/usr/bin/prometheus"]' --change 'EXPOSE 9090' "$here/prometheus.tar" "$PROMETHEUS_IMAGE" >/dev/null
   echo "stand-in for $PROMETHEUS_IMAGE"
 fi

@@ -92,18 +92,18 @@ check "Prometheus has discovered every process" within 30 "${python[@]}" discove
 # A live and a simulated run for the dashboard that lays them over each other; older than what a running Prometheus still writes.
 import_runs() {
   local runs container
-  runs=$(mktemp -d) && chmod 777 "$runs"
+  runs=$(mktemp -d) && chmod 777 "$runs" && container=$(ids prometheus) || return 1
   for command in "run --time-scale 10 --progress none" simulate; do
     # shellcheck disable=SC2086 # flags
     docker run --rm --volume "$runs:/runs" --volume "$PWD/../scenarios:/scenarios:ro" "$GALTON_IMAGE" \
-      $command /scenarios/quickstart.json --output-dir /runs
+      $command /scenarios/quickstart.json --output-dir /runs || return 1
   done
+  # shellcheck disable=SC2046 # a list
   docker run --rm --volume "$runs:/runs" "$GALTON_IMAGE" export $(cd "$runs" && printf '/runs/%s ' quickstart-*) \
-    --at "$(($(date +%s) - 21600))" --output /runs/runs.om
-  container=$(ids prometheus)
-  docker cp "$runs/runs.om" "$container:/tmp/runs.om"
-  docker exec "$container" promtool tsdb create-blocks-from openmetrics /tmp/runs.om /prometheus
-  rm -rf "$runs"
+    --at "$(($(date +%s) - 21600))" --output /runs/runs.om &&
+    docker cp "$runs/runs.om" "$container:/prometheus/runs.om" &&
+    docker exec "$container" promtool tsdb create-blocks-from openmetrics /prometheus/runs.om /prometheus &&
+    rm -rf "$runs"
 }
 check "a live and a simulated run are imported" import_runs
 check "every expression of every dashboard and rule has data" within 100 python3 expressions.py "$prometheus"

@@ -28,6 +28,9 @@ use crate::results::{INTERRUPTED, NOT_KEPT};
 use crate::standalone;
 use crate::units::{self, ArrivalKind};
 
+/// A count of Poisson arrivals is hardly ever so many standard deviations below its mean.
+const SPREAD: f64 = 4.0;
+
 /// What is looked for, and how.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
@@ -46,7 +49,7 @@ pub(crate) struct Args {
     /// How close the rate that is kept and the one that is not must come, in per cent
     #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = units::factor)]
     precision: f64,
-    /// How long each probe sends
+    /// How long each probe sends; longer where the objectives take more requests than come in that time
     #[arg(short = 'z', long, value_name = "D", default_value = "10s", value_parser = units::horizon)]
     probe: Duration,
     /// How long the server may recover between probes
@@ -120,7 +123,7 @@ fn check(args: &Args) -> anyhow::Result<()> {
 fn probe(args: &Args, rate: f64, seed: u64, shutdown: &Shutdown) -> anyhow::Result<Option<Probe>> {
     let model = ModelArgs {
         rate: Some(rate),
-        duration: Some(args.probe),
+        duration: Some(length(args, rate)),
         arrival: args.arrival,
         seed: Some(seed),
         ..ModelArgs::default()
@@ -134,6 +137,12 @@ fn probe(args: &Args, rate: f64, seed: u64, shutdown: &Shutdown) -> anyhow::Resu
     let slo = slo::evaluate(&args.slo, &report);
     let kept = slo::worst(&slo) == SloVerdict::Kept && report.validity.verdict != Verdict::Invalid;
     Ok(Some(Probe { rate, seed, report, slo, kept }))
+}
+
+/// Long enough for the objectives to be decided, however few requests the chance of arrivals brings.
+fn length(args: &Args, rate: f64) -> Duration {
+    let needed = args.slo.iter().map(Slo::needs).max().unwrap_or(1) as f64;
+    args.probe.max(Duration::from_secs_f64((needed + SPREAD * needed.sqrt()) / rate))
 }
 
 /// Whether somebody stops the search within this time.

@@ -134,6 +134,14 @@ impl Slo {
         }
     }
 
+    /// Requests without which a run cannot show whether it is kept.
+    pub fn needs(&self) -> u64 {
+        match self.metric {
+            Metric::Quantile(q) => needed(q),
+            Metric::Mean | Metric::Errors | Metric::Rate => 1,
+        }
+    }
+
     fn judge(&self, found: &Found) -> SloVerdict {
         let Some(value) = found.value else { return SloVerdict::Undecided };
         let holds = self.relation.holds(value, self.limit);

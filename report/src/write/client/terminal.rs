@@ -26,7 +26,7 @@ const SHOWN: [f64; 7] = [0.5, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0];
 const WITH_INTERVAL: [f64; 2] = [0.5, 0.99];
 /// Width of the response time's column, which has intervals, and of the others.
 const WIDE: usize = 26;
-const NARROW: usize = 12;
+const NARROW: usize = 11;
 
 pub(in crate::write) fn write(report: &Report, client: &Client, width: usize, paint: &Paint) -> Vec<String> {
     let verdict = report.validity.verdict.to_string();
