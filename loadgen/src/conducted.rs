@@ -38,10 +38,9 @@ use crate::meters::Meters;
 use crate::pacing::{Closed, Limits, Open, Pacing};
 use crate::scribe::{self, TraceFile};
 use crate::sender::{Job, Order, Sender};
+use crate::settings::GRACE_NS;
 use crate::tally::Tally;
 
-/// The proxy answers at the deadline; after this much more machine time we no longer believe that it will.
-const GRACE_NS: u64 = 1_000_000_000;
 /// Without a conductor's T0, it lies this far ahead: time to get to the first wait.
 const LEAD_NS: u64 = 10_000_000;
 

@@ -14,6 +14,7 @@ use galton_core::dist::Dist;
 use galton_core::scenario::{Scenario, TrafficModel};
 use galton_core::{Nanos, plan::Plan};
 
+pub(crate) use self::scenario::GRACE_NS;
 use crate::args::{ModelArgs, RequestArgs};
 use crate::link::Protocol;
 use crate::pacing::{Closed, Limits, Open, Pacing};

@@ -10,7 +10,7 @@ use crate::link::Protocol;
 use crate::pacing::Limits;
 
 /// The proxy answers at the deadline; after this much more machine time we no longer believe that it will.
-const GRACE_NS: u64 = 1_000_000_000;
+pub(crate) const GRACE_NS: u64 = 1_000_000_000;
 
 pub(super) fn settings(path: &Path, protocol: Protocol, most: Option<u64>) -> Result<Settings, UsageError> {
     let scenario = scenario_file::load(path, &[]).map_err(|e| UsageError(e.to_string()))?;
