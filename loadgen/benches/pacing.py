@@ -77,7 +77,8 @@ def schedule_error(arrivals, rate):
     each = 1e9 / rate
     gap = [abs(g - each) / 1e3 for g in gaps(arrivals)]
     late = [at - arrivals[0] - n * each for n, at in enumerate(arrivals)]
-    behind = [(x - min(late)) / 1e3 for x in late]
+    earliest = min(late)
+    behind = [(x - earliest) / 1e3 for x in late]
     return (f"gap error p50 {quantile(gap, 0.5):9.1f}, p99 {quantile(gap, 0.99):9.1f}; "
             f"behind schedule p50 {quantile(behind, 0.5):9.1f}, p99 {quantile(behind, 0.99):9.1f} µs")
 

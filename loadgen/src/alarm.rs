@@ -1,18 +1,27 @@
 //! Waiting for intended send times: the precise timer, woken a little early, and the rest spun away.
 //!
-//! A wake-up through the kernel comes some tens of microseconds late. The alarm measures by how much at the start, sets the
-//! timer that much earlier and yields to the other tasks of the thread until the time has come: never early. At high
-//! rates it does not, since the spinning would take the time that the sending needs.
+//! A wake-up through the kernel comes some tens of microseconds late, more after a core has slept for long. The alarm
+//! measures by how much at the start and from then on, sets the timer that much earlier and yields to the other tasks of the
+//! thread until the time has come: never early. At high rates it does not, since the spinning would take the time that the
+//! sending needs.
 
+use std::cell::Cell;
 use std::io;
 
 use galton_runtime::mono_ns;
 use galton_runtime::timer::Timer;
 
-/// Never wake earlier than this, however slow the machine: spinning costs CPU.
-const MAX_AHEAD_NS: u64 = 60_000;
-/// Spin only while the mean gap between sends is at least this (2000/s): then spinning takes 12 % of the time at most.
+/// Never wake earlier than this, however slow the machine: what is later is not the wake-up but another process.
+const MAX_AHEAD_NS: f64 = 250_000.0;
+/// Spin for at most this share of the mean gap between sends: it costs CPU.
+const SPIN_SHARE: f64 = 0.12;
+/// Spin only while the mean gap between sends is at least this (2000/s): with less, the share is too short to help.
 const MIN_SPIN_GAP_NS: f64 = 500_000.0;
+/// How early to wake is such that this share of wake-ups comes in time: most do, and one slow one does not decide.
+const IN_TIME: f64 = 0.9;
+/// By how much one wake-up that comes too late moves it at most. Small against the latencies, so that it settles; some
+/// hundred wake-ups take it from one to another.
+const STEP_NS: f64 = 2_000.0;
 /// The mean gap is exponentially weighted, over about so many sends.
 const GAPS: f64 = 16.0;
 /// How many wake-ups are measured at the start, how far apart.
@@ -23,9 +32,14 @@ const PROBE_NS: u64 = 300_000;
 #[derive(Debug)]
 pub(crate) struct Alarm {
     timer: Timer,
-    ahead_ns: u64,
+    latency: Latency,
     longest_stall_ns: u64,
 }
+
+/// How late wake-ups come: the [`IN_TIME`] quantile, followed by stochastic approximation (Robbins and Monro, 1951), whose
+/// fixed point is where the steps up and down balance.
+#[derive(Debug)]
+struct Latency(Cell<f64>);
 
 /// How far apart sends are: an exponentially weighted mean.
 #[derive(Clone, Copy, Debug)]
@@ -47,16 +61,17 @@ impl Alarm {
             late.push(mono_ns().saturating_sub(at));
         }
         late.sort_unstable();
-        // The 90th percentile: most wake-ups come in time, and one slow probe does not decide.
-        let ahead_ns = late[PROBES * 9 / 10].min(MAX_AHEAD_NS);
-        Ok(Self { timer, ahead_ns, longest_stall_ns: 0 })
+        let latency = Latency(Cell::new(late[(PROBES as f64 * IN_TIME) as usize] as f64));
+        Ok(Self { timer, latency, longest_stall_ns: 0 })
     }
 
-    /// Completes at `at_ns` machine time, never early; `u64::MAX` is never. Dropping it gives up the wait.
-    pub(crate) async fn until(&self, at_ns: u64, spin: bool) {
-        let wake_ns = if spin { at_ns.saturating_sub(self.ahead_ns) } else { at_ns };
+    /// Completes at `at_ns` machine time, never early; `u64::MAX` is never. Wakes at most `spin_ns` early. Dropping it gives up
+    /// the wait.
+    pub(crate) async fn until(&self, at_ns: u64, spin_ns: f64) {
+        let wake_ns = at_ns.saturating_sub(self.latency.0.get().min(spin_ns) as u64);
         if wake_ns > mono_ns() {
             self.timer.sleep_until(wake_ns).await;
+            self.latency.observe(mono_ns().saturating_sub(wake_ns) as f64);
         }
         while mono_ns() < at_ns {
             tokio::task::yield_now().await;
@@ -75,6 +90,16 @@ impl Alarm {
     }
 }
 
+// === impl Latency ===
+
+impl Latency {
+    fn observe(&self, late_ns: f64) {
+        let now = self.0.get();
+        let step = if late_ns > now { IN_TIME } else { IN_TIME - 1.0 };
+        self.0.set((now + step * STEP_NS).clamp(0.0, MAX_AHEAD_NS));
+    }
+}
+
 // === impl Gaps ===
 
 impl Gaps {
@@ -86,14 +111,34 @@ impl Gaps {
         }
     }
 
-    /// Whether spinning before each send would leave enough time for the sending.
-    pub(crate) fn may_spin(&self) -> bool {
-        self.mean_ns >= MIN_SPIN_GAP_NS
+    /// How long spinning before each send may take and leave enough time for the sending.
+    pub(crate) fn spin_ns(&self) -> f64 {
+        if self.mean_ns >= MIN_SPIN_GAP_NS { self.mean_ns * SPIN_SHARE } else { 0.0 }
     }
 }
 
 impl Default for Gaps {
     fn default() -> Self {
         Self { last_ns: None, mean_ns: f64::INFINITY }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_latency_follows_the_quantile_and_forgets_what_was() {
+        let latency = Latency(Cell::new(0.0));
+        let settle = |slow: f64| {
+            // Nine wake-ups spread evenly up to 90 % of the slow ones' time, and then one slow one.
+            (0..20_000).for_each(|n| latency.observe(slow * f64::from(n % 10 + 1) / 10.0));
+            latency.0.get()
+        };
+        let at_first = settle(100_000.0);
+        assert!((85_000.0..=102_000.0).contains(&at_first), "{at_first}");
+        let later = settle(30_000.0);
+        assert!((25_000.0..=32_000.0).contains(&later), "{later}");
+        assert_eq!(settle(1e9), MAX_AHEAD_NS, "no wake-up is worth more spinning");
     }
 }

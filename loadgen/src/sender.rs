@@ -158,13 +158,13 @@ impl Sender {
     async fn wait(&mut self, until: Nanos) {
         let until = self.floor.job.hard_stop.map_or(until, |end| end.min(until));
         let until_ns = if until == Nanos::MAX { u64::MAX } else { self.floor.job.clock.mono(until) };
-        let spin = self.floor.may_spin();
+        let spin_ns = self.floor.spin_ns();
         tokio::select! {
             biased;
             () = self.floor.woken() => {}
             // Without anybody left to give orders this branch is off.
             Ok(()) = self.orders.changed() => {}
-            () = self.alarm.until(until_ns, spin) => {}
+            () = self.alarm.until(until_ns, spin_ns) => {}
         }
         self.alarm.woken(until_ns);
     }

@@ -159,7 +159,8 @@ fn measured(dir: &Path, name: &str, url: &str, more: &[&str]) -> String {
 fn runs_are_compared_by_request_or_by_what_their_results_hold() {
     let dir = tempfile::tempdir().unwrap();
     let (_server, url) = server();
-    let slow = Server::start(Answer::ok(Duration::from_millis(30), ""));
+    // Far beyond what a busy machine adds.
+    let slow = Server::start(Answer::ok(Duration::from_millis(500), ""));
     let slow_url = format!("http://{}/", slow.addr);
     let fast = measured(dir.path(), "fast", &url, &["--log-requests"]);
     let slower = measured(dir.path(), "slow", &slow_url, &["--log-requests"]);

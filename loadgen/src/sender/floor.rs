@@ -112,9 +112,9 @@ impl Floor {
         self.wake.notified().await;
     }
 
-    /// Whether sends are far enough apart to spin for each.
-    pub(super) fn may_spin(&self) -> bool {
-        self.gaps.borrow().may_spin()
+    /// How long to spin for each send at most.
+    pub(super) fn spin_ns(&self) -> f64 {
+        self.gaps.borrow().spin_ns()
     }
 
     fn send(self: &Rc<Self>, call: Call) {
