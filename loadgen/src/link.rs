@@ -8,17 +8,15 @@ mod shared;
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use galton_runtime::link::Link as OwnLink;
 use http::Request;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::client::conn::{http1, http2};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use hyper::client::conn::http2;
 
 pub(crate) use self::dial::{Dial, LinkCounts, Protocol};
 use self::shared::Share;
@@ -30,8 +28,6 @@ pub(crate) type Outgoing = Request<Full<Bytes>>;
 /// (the server still reads the request) is closed.
 const SETTLE: Duration = Duration::from_millis(100);
 
-type Driver = http1::Connection<TokioIo<TcpStream>, Full<Bytes>>;
-
 /// A connection that carries one request of its lane at a time.
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -40,8 +36,8 @@ pub(crate) struct Link {
 
 #[derive(Debug)]
 enum Kind {
-    /// The lane's task drives the connection too: a response costs one wake-up, not one for each of two tasks.
-    Http1 { requests: http1::SendRequest<Full<Bytes>>, driver: Box<Driver>, life: Life },
+    /// Driven by the lane's task.
+    Http1 { link: OwnLink<Full<Bytes>>, life: Life },
     /// Driven by a task of its own.
     Http2 { requests: http2::SendRequest<Full<Bytes>>, share: Share },
 }
@@ -52,8 +48,6 @@ struct Life {
     /// Requests that it may still carry; none: any number.
     left: Option<u64>,
     used: bool,
-    /// The connection has ended.
-    over: bool,
 }
 
 /// No connection.
@@ -94,10 +88,7 @@ impl Link {
         R: Future<Output = T>,
     {
         match &mut self.kind {
-            Kind::Http1 { requests, driver, life } => {
-                let work = async { Ok(read(requests.send_request(request).await?).await) };
-                driven(driver, life, work).await
-            }
+            Kind::Http1 { link, .. } => link.exchange(request, read).await,
             Kind::Http2 { requests, .. } => {
                 requests.ready().await?;
                 Ok(read(requests.send_request(request).await?).await)
@@ -109,10 +100,9 @@ impl Link {
     pub(crate) async fn settled(&mut self) -> bool {
         match &mut self.kind {
             Kind::Http1 { life: Life { left: Some(0), .. }, .. } => false,
-            Kind::Http1 { requests, .. } if requests.is_ready() => true,
-            Kind::Http1 { requests, driver, life } => {
-                let ready = driven(driver, life, async { requests.ready().await.is_ok() });
-                tokio::time::timeout(SETTLE, ready).await.unwrap_or(false)
+            Kind::Http1 { link, .. } if link.is_ready() => true,
+            Kind::Http1 { link, .. } => {
+                tokio::time::timeout(SETTLE, poll_fn(|cx| link.poll_settled(cx))).await.unwrap_or(false)
             }
             Kind::Http2 { requests, share } => !requests.is_closed() && share.reserve(),
         }
@@ -121,7 +111,7 @@ impl Link {
     /// Ready when the server has closed it while nothing was in flight. Of an HTTP/2 connection that shows when it is used.
     pub(crate) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.kind {
-            Kind::Http1 { driver, life, .. } => poll_driver(driver, life, cx),
+            Kind::Http1 { link, .. } => link.poll_closed(cx),
             Kind::Http2 { .. } => Poll::Pending,
         }
     }
@@ -129,36 +119,10 @@ impl Link {
     /// Whether nothing is known against sending another request over it.
     pub(crate) fn is_open(&self) -> bool {
         match &self.kind {
-            Kind::Http1 { requests, life, .. } => !life.over && !requests.is_closed(),
+            Kind::Http1 { link, .. } => link.is_open(),
             Kind::Http2 { requests, .. } => !requests.is_closed(),
         }
     }
-}
-
-/// Does `work` and drives the connection under it meanwhile.
-async fn driven<T>(driver: &mut Driver, life: &mut Life, work: impl Future<Output = T>) -> T {
-    let mut work = pin!(work);
-    poll_fn(|cx| {
-        if let Poll::Ready(done) = work.as_mut().poll(cx) {
-            return Poll::Ready(done);
-        }
-        // What the driver has read is there for the work, and what the work then asks for is there for the driver: first the
-        // head, then the body. More comes by a wake-up.
-        for _ in 0..2 {
-            let _ = poll_driver(driver, life, cx);
-            if let Poll::Ready(done) = work.as_mut().poll(cx) {
-                return Poll::Ready(done);
-            }
-        }
-        Poll::Pending
-    })
-    .await
-}
-
-/// Ready when the connection is over; what went wrong reaches the request that was on it.
-fn poll_driver(driver: &mut Driver, life: &mut Life, cx: &mut Context<'_>) -> Poll<()> {
-    life.over = life.over || Pin::new(driver).poll(cx).is_ready();
-    if life.over { Poll::Ready(()) } else { Poll::Pending }
 }
 
 // === impl ConnectError ===

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, ensure};
 use galton_core::host::{Input, ScaleUpAnswer};
@@ -29,7 +29,10 @@ use crate::limits;
 use crate::metrics::Metrics;
 use crate::posts::{self, Posts};
 use crate::proxy::Proxy;
+use crate::ready::Ready;
+use crate::recording::Recording;
 use crate::server::{Capacity, Server};
+use crate::threads::{self, Thread};
 use crate::upstream::Upstreams;
 use crate::wake::WakeSocket;
 use crate::watch::Watch;
@@ -39,21 +42,27 @@ use crate::watch::Watch;
 pub struct Args {
     #[command(flatten)]
     pub(crate) role: RoleArgs,
-    /// Which host this is, from 0; auto: the scaler says
+    /// Which host this is, from 0 (with --threads, the first one); auto: the scaler says
     #[arg(long, value_name = "H|auto", default_value = "0", env = "GALTON_HOST")]
     host: Number,
+    /// Load-balancer hosts of this process: each has a thread and a number of its own, all share the data port
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=64), env = "GALTON_THREADS")]
+    threads: u32,
     /// A second address, which all proxies of a machine serve together
     #[arg(long, value_name = "ADDR", env = "GALTON_SHARED_LISTEN")]
     shared_listen: Option<SocketAddr>,
     /// Address of the scaler's admin port
     #[arg(long, value_name = "ADDR", env = "GALTON_SCALER")]
-    scaler: String,
+    pub(crate) scaler: String,
     /// The load map shared by all hosts (least connections), created by the scaler
     #[arg(long, value_name = "FILE", env = "GALTON_MAP")]
     pub(crate) map: Option<PathBuf>,
-    /// Write decision records here
+    /// Write decision records here; with --threads, each host into FILE.H
     #[arg(long, value_name = "FILE", env = "GALTON_RECORDS")]
     records: Option<PathBuf>,
+    /// Which requests have decision records and times in the head of their response: off, sample:N (one in N), all
+    #[arg(long, value_name = "WHICH", default_value = "all", env = "GALTON_RECORDING")]
+    recording: Recording,
 }
 
 /// `--host`.
@@ -81,29 +90,48 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     telemetry::register_process(&registry, "proxy")?;
     let book = Book::create(args.role.book.as_deref())?;
     book.register(&registry)?;
-    let host = match args.host {
-        Number::Fixed(host) => host,
-        Number::Auto => role::run_local(number(&args.scaler))?,
-    };
-    let metrics = Rc::new(Metrics::new(book, &registry, host)?);
-    let listener = role::bind(args.role.listen)?;
-    let shared = args.shared_listen.map(role::bind_shared).transpose()?;
+    let hosts = hosts(&args)?;
+    let metrics = |host: &HostId| Metrics::new(book.clone(), &registry, *host);
+    let metrics = hosts.iter().map(metrics).collect::<Result<Vec<_>, _>>()?;
+    let listeners = listen(&args)?;
+    let data = args.role.advertised(listeners[0][0].local_addr()?)?;
     let ready = Arc::new(AtomicBool::new(false));
     let admin = admin::spawn(args.role.admin, Routes { ready: Arc::clone(&ready), registry, handler: None })?;
-    let data = args.role.advertised(listener.local_addr()?)?;
-    let info = HostInfo { host, data, admin: args.role.advertised(admin.addr)? };
-    let announce = Announce {
-        role: "proxy".to_owned(),
-        data: Some(info.data.clone()),
-        admin: info.admin.clone(),
-        pid: std::process::id(),
+    let admin = args.role.advertised(admin.addr)?;
+    let announce =
+        Announce { role: "proxy".to_owned(), data: Some(data.clone()), admin: admin.clone(), pid: std::process::id() };
+    let capacity = Capacity::of(descriptors() / hosts.len());
+    let ready = Ready::parts(hosts.len(), &ready);
+    let parts = hosts.into_iter().zip(metrics).zip(listeners).zip(ready);
+    let threads = parts.map(|(((host, metrics), listeners), ready)| {
+        let info = HostInfo { host, data: data.clone(), admin: admin.clone() };
+        let (args, scenario, shutdown) = (args.clone(), scenario.clone(), shutdown.clone());
+        Thread { args, scenario, metrics, info, listeners, ready, capacity, shutdown }
+    });
+    threads::run(threads.collect(), || Ok(child::announce(&announce)?))
+}
+
+/// The numbers of this process's hosts.
+fn hosts(args: &Args) -> anyhow::Result<Vec<HostId>> {
+    let nth = |n| match args.host {
+        Number::Fixed(first) => first.0.checked_add(n).map(HostId).context("--host: no number is left for --threads"),
+        Number::Auto => role::run_local(number(&args.scaler)),
     };
-    role::run_local(async move {
-        let proxy = assemble(&args, scenario, metrics, host)?;
-        child::announce(&announce)?;
-        let listeners = std::iter::once(listener).chain(shared).collect();
-        serve(proxy, args.scaler, info, listeners, ready, shutdown).await
-    })
+    (0..args.threads).map(nth).collect()
+}
+
+/// For each host its listening sockets: one of its own, and one of the shared address.
+fn listen(args: &Args) -> anyhow::Result<Vec<Vec<TcpListener>>> {
+    let first = if args.threads == 1 { role::bind(args.role.listen) } else { role::bind_shared(args.role.listen) }?;
+    let data = first.local_addr()?;
+    let mut listeners = vec![vec![first]];
+    for _ in 1..args.threads {
+        listeners.push(vec![role::bind_shared(data)?]);
+    }
+    for host in &mut listeners {
+        host.extend(args.shared_listen.map(role::bind_shared).transpose()?);
+    }
+    Ok(listeners)
 }
 
 /// Asks the scaler for a number until it gives one: it may be starting, or still think of a host that has died.
@@ -141,7 +169,8 @@ pub(crate) fn assemble(args: &Args, scenario: Scenario, metrics: Rc<Metrics>, ho
         timer: Timer::new().context("cannot make the precise timer")?,
         upstreams: Rc::new(Upstreams::new(scenario.targets.max_concurrency)),
         posts: Rc::new(Posts::default()),
-        records: args.records.as_deref().map(RecordWriter::create).transpose()?.into(),
+        records: records(args, host).as_deref().map(RecordWriter::create).transpose()?.into(),
+        recording: args.recording,
         wakes: map.map(|map| WakeSocket::bind(map, host)).transpose().context("cannot bind the wake socket")?,
         metrics,
     };
@@ -149,22 +178,30 @@ pub(crate) fn assemble(args: &Args, scenario: Scenario, metrics: Rc<Metrics>, ho
     Ok(Proxy::new(scenario, args.role.time_scale, Rc::new(outside), map))
 }
 
+/// The file of a host's decision records.
+fn records(args: &Args, host: HostId) -> Option<PathBuf> {
+    let file = args.records.as_ref().filter(|_| args.recording != Recording::Off)?;
+    Some(if args.threads == 1 { file.clone() } else { file.with_added_extension(host.to_string()) })
+}
+
 /// Serves on the data plane's thread, until told to stop.
 pub(crate) async fn serve(
     proxy: Proxy,
-    scaler: String,
     info: HostInfo,
     listeners: Vec<TcpListener>,
-    ready: Arc<AtomicBool>,
+    capacity: Capacity,
+    ready: Ready,
+    scaler: String,
     shutdown: Shutdown,
 ) -> anyhow::Result<ExitCode> {
     let listeners = listeners.into_iter().map(tokio::net::TcpListener::from_std).collect::<Result<Vec<_>, _>>()?;
     let proxy = Rc::new(proxy);
-    let mut watch = spawn_local(Watch::new(Rc::clone(&proxy), scaler.clone(), info, Arc::clone(&ready)).run());
+    let ready = Rc::new(ready);
+    let mut watch = spawn_local(Watch::new(Rc::clone(&proxy), scaler.clone(), info, Rc::clone(&ready)).run());
     spawn_local(speak(Rc::clone(&proxy), scaler));
     spawn_local(wakes(Rc::clone(&proxy)));
     let outside = Rc::clone(&proxy.outside);
-    let server = Server::new(proxy, Capacity::of(descriptors()));
+    let server = Server::new(proxy, capacity);
     let cause = tokio::select! {
         cause = shutdown.wait() => cause,
         fatal = &mut watch => {
@@ -176,7 +213,8 @@ pub(crate) async fn serve(
         never = server.accept_all(&listeners) => match never {},
     };
     drop(listeners);
-    ready.store(false, Ordering::Relaxed);
+    watch.abort();
+    ready.set(false);
     tracing::info!(?cause, "stopping");
     if cause == Cause::Orphaned {
         return Ok(ExitCode::FAILURE);

@@ -103,7 +103,8 @@ impl Forwarded {
         if self.call.poll_abort(cx).is_ready() {
             return self.break_off(AttemptEnd::Closed, BrokenOff::Deadline);
         }
-        match Pin::new(&mut self.incoming).poll_frame(cx) {
+        let Some(lease) = &mut self.lease else { return Poll::Ready(None) };
+        match lease.poll_frame(&mut self.incoming, cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(None) => {
                 self.complete();

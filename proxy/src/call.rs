@@ -121,7 +121,10 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         let unseen = self.engine.calls.borrow_mut().close(self.id);
-        let Some(Mail { answered, dispatch, .. }) = unseen else { return };
+        let Some(Mail { answered, dispatch, deadline, .. }) = unseen else { return };
+        if let Some(deadline) = deadline {
+            self.engine.outside.timer.cancel(deadline);
+        }
         if !answered {
             self.engine.outside.metrics.cancelled();
             self.engine.feed(Input::Cancelled { call: self.id });

@@ -5,8 +5,9 @@
 
 use std::task::{Context, Waker};
 
-use galton_core::host::Ticket;
+use galton_core::host::{Ticket, TimerId};
 use galton_core::{CallId, Nanos, Outcome, TargetId};
+use galton_runtime::timer::TimerKey;
 use slab::Slab;
 
 /// A dispatch to carry out.
@@ -50,6 +51,8 @@ pub(crate) struct Mail {
     pub(crate) asked: bool,
     /// When its head was there, machine nanoseconds.
     pub(crate) recv_ns: u64,
+    /// The sleep until its deadline.
+    pub(crate) deadline: Option<TimerKey>,
 }
 
 /// All open calls.
@@ -96,6 +99,12 @@ impl Calls {
     pub(crate) fn mail(&mut self, id: CallId) -> Option<&mut Mail> {
         let (open, mail) = self.slab.get_mut(id.place())?;
         (*open == id).then_some(mail)
+    }
+
+    /// Where the sleep until the deadline of an open call is kept; none if it is another sleep, or the call is closed.
+    pub(crate) fn deadline(&mut self, id: TimerId) -> Option<&mut Option<TimerKey>> {
+        let TimerId::Deadline(call) = id else { return None };
+        Some(&mut self.mail(call)?.deadline)
     }
 
     /// The calls on whose behalf the scaler was asked for a target, answered or not.

@@ -2,7 +2,7 @@
 //! nothing.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::rc::Rc;
 
@@ -13,10 +13,12 @@ use galton_core::{CallId, HostId, Nanos, Scenario};
 use galton_runtime::records::RecordWriter;
 use galton_runtime::timer::{Timer, TimerKey};
 use galton_runtime::{ScenarioClock, mono_ns};
+use rustc_hash::FxHashMap;
 
 use crate::calls::{Answer, Calls, Dispatch, Mail};
 use crate::metrics::Metrics;
 use crate::posts::{Post, Posts};
+use crate::recording::Recording;
 use crate::upstream::Upstreams;
 use crate::wake::WakeSocket;
 use crate::{counts, limits};
@@ -34,6 +36,8 @@ pub(crate) struct Outside {
     pub(crate) posts: Rc<Posts>,
     /// Where decisions are written down.
     pub(crate) records: RefCell<Option<RecordWriter>>,
+    /// Of which requests.
+    pub(crate) recording: Recording,
     /// The way to the other hosts' queues.
     pub(crate) wakes: Option<WakeSocket>,
     /// What is counted.
@@ -49,7 +53,8 @@ pub(crate) struct Engine {
     /// The open calls.
     pub(crate) calls: RefCell<Calls>,
     machine: RefCell<Box<dyn Machine>>,
-    timers: RefCell<HashMap<TimerId, TimerKey>>,
+    /// The sleeps, but for the deadlines of open calls, which are with these.
+    timers: RefCell<FxHashMap<TimerId, TimerKey>>,
     scratch: Cell<Vec<Effect>>,
 }
 
@@ -218,11 +223,14 @@ impl Engine {
         let due_ns = self.clock.mono(until);
         let engine = Rc::clone(self);
         let key = self.outside.timer.call_at(due_ns, move || engine.wake_up(id, due_ns));
-        self.timers.borrow_mut().insert(id, key);
+        match self.calls.borrow_mut().deadline(id) {
+            Some(deadline) => *deadline = Some(key),
+            None => drop(self.timers.borrow_mut().insert(id, key)),
+        }
     }
 
     fn wake_up(self: &Rc<Self>, id: TimerId, due_ns: u64) {
-        self.timers.borrow_mut().remove(&id);
+        self.taken(id);
         if id.injected() {
             self.count_delay(due_ns);
         }
@@ -230,9 +238,16 @@ impl Engine {
     }
 
     fn forget(&self, id: TimerId) {
-        let key = self.timers.borrow_mut().remove(&id);
-        if let Some(key) = key {
+        if let Some(key) = self.taken(id) {
             self.outside.timer.cancel(key);
+        }
+    }
+
+    /// The sleep is over, or no longer wanted.
+    fn taken(&self, id: TimerId) -> Option<TimerKey> {
+        match self.calls.borrow_mut().deadline(id) {
+            Some(deadline) => deadline.take(),
+            None => self.timers.borrow_mut().remove(&id),
         }
     }
 
@@ -243,6 +258,9 @@ impl Engine {
     }
 
     fn record(&self, decision: &Decision) {
+        if !self.outside.recording.takes(decision.request) {
+            return;
+        }
         if let Some(records) = self.outside.records.borrow_mut().as_mut() {
             records.write(decision);
             self.outside.metrics.records_lost.set(records.lost());

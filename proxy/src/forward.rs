@@ -34,12 +34,20 @@ struct Outgoing {
     body: RequestBody,
 }
 
+/// When the head of a request was there, and whether its times are told.
+#[derive(Clone, Copy)]
+struct Seen {
+    recv_ns: u64,
+    timed: bool,
+}
+
 /// Answers one request.
 pub(crate) async fn forward(proxy: Rc<Proxy>, request: Request<Incoming>, peer: IpAddr) -> Response<ProxyBody> {
     let recv_ns = mono_ns();
     proxy.outside.metrics.received.inc();
     let Some(engine) = proxy.engine() else { return unavailable(&proxy, recv_ns, "the run has not started\n") };
     let asking = asking(&proxy, &engine, &request, recv_ns);
+    let seen = Seen { recv_ns, timed: engine.outside.recording.takes(asking.request) };
     let outgoing = match Outgoing::new(request, peer) {
         Ok(outgoing) => outgoing,
         Err(status) => return malformed(&proxy, status),
@@ -48,7 +56,7 @@ pub(crate) async fn forward(proxy: Rc<Proxy>, request: Request<Incoming>, peer: 
     engine.outside.metrics.pick.observe((mono_ns() - recv_ns) as f64 / 1e9);
     loop {
         let attempt = match call.step().await {
-            Step::Answer(answer) => return own_response(&engine, &answer, recv_ns),
+            Step::Answer(answer) => return own_response(&engine, &answer, seen),
             Step::Attempt(attempt) => attempt,
         };
         let upstreams = &engine.outside.upstreams;
@@ -60,7 +68,7 @@ pub(crate) async fn forward(proxy: Rc<Proxy>, request: Request<Incoming>, peer: 
         match tried {
             Ok((response, lease)) => {
                 let (mut head, incoming) = response.into_parts();
-                finish_head(&engine, &mut head, &attempt, recv_ns);
+                finish_head(&engine, &mut head, &attempt, seen);
                 let ok = head.status.as_u16() < 400;
                 let body = Forwarded::begin(incoming, ok, call, outgoing.body, lease, Rc::clone(upstreams));
                 return Response::from_parts(head, body);
@@ -108,7 +116,7 @@ impl Outgoing {
     /// Sends it to a target; how the attempt ended if there is nothing to forward.
     async fn try_target(
         &self,
-        upstreams: &Upstreams,
+        upstreams: &Rc<Upstreams>,
         attempt: &Attempt,
     ) -> Result<(Response<Incoming>, Lease), AttemptEnd> {
         let sent = upstreams.exchange(attempt.target, attempt.incarnation, self.request()).await;
@@ -141,7 +149,7 @@ fn asking(proxy: &Proxy, engine: &Engine, request: &Request<Incoming>, recv_ns: 
     }
 }
 
-fn finish_head(engine: &Engine, head: &mut http::response::Parts, attempt: &Attempt, recv_ns: u64) {
+fn finish_head(engine: &Engine, head: &mut http::response::Parts, attempt: &Attempt, seen: Seen) {
     headers::to_client(&mut head.headers, head.version);
     head.version = Version::HTTP_11;
     let ok = head.status.as_u16() < 400;
@@ -149,14 +157,15 @@ fn finish_head(engine: &Engine, head: &mut http::response::Parts, attempt: &Atte
         outcome: if ok { Outcome::Ok } else { Outcome::Failed(FailReason::Http) },
         attempts: attempt.attempts,
         target: Some(attempt.target),
-        recv_ns,
+        recv_ns: seen.recv_ns,
         done_ns: mono_ns(),
         overhead_ns: engine.clock.machine(attempt.overhead),
+        timed: seen.timed,
     };
     verdict.write(&mut head.headers);
 }
 
-fn own_response(engine: &Engine, answer: &Answer, recv_ns: u64) -> Response<ProxyBody> {
+fn own_response(engine: &Engine, answer: &Answer, seen: Seen) -> Response<ProxyBody> {
     let status = match answer.outcome {
         Outcome::Rejected(_) => StatusCode::SERVICE_UNAVAILABLE,
         Outcome::TimedOut => StatusCode::GATEWAY_TIMEOUT,
@@ -167,9 +176,10 @@ fn own_response(engine: &Engine, answer: &Answer, recv_ns: u64) -> Response<Prox
         outcome: answer.outcome,
         attempts: answer.attempts,
         target: answer.target,
-        recv_ns,
+        recv_ns: seen.recv_ns,
         done_ns: mono_ns(),
         overhead_ns: engine.clock.machine(answer.overhead),
+        timed: seen.timed,
     };
     verdict.write(response.headers_mut());
     response
@@ -181,7 +191,8 @@ fn unavailable(proxy: &Proxy, recv_ns: u64, why: &'static str) -> Response<Proxy
     proxy.outside.metrics.answered(outcome);
     let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, why);
     let done_ns = mono_ns();
-    let verdict = Verdict { outcome, attempts: 0, target: None, recv_ns, done_ns, overhead_ns: done_ns - recv_ns };
+    let verdict =
+        Verdict { outcome, attempts: 0, target: None, recv_ns, done_ns, overhead_ns: done_ns - recv_ns, timed: true };
     verdict.write(response.headers_mut());
     response
 }

@@ -80,6 +80,8 @@ pub(crate) struct Verdict {
     pub(crate) done_ns: u64,
     /// Time at the load balancer outside of the serving attempt, machine nanoseconds.
     pub(crate) overhead_ns: u64,
+    /// Whether the times are written.
+    pub(crate) timed: bool,
 }
 
 // === impl Verdict ===
@@ -89,9 +91,11 @@ impl Verdict {
     pub(crate) fn write(&self, headers: &mut HeaderMap) {
         headers.insert(OUTCOME, display(&self.outcome));
         headers.insert(ATTEMPTS, self.attempts.into());
-        headers.insert(RECV_NS, self.recv_ns.into());
-        headers.insert(DONE_NS, self.done_ns.into());
-        headers.insert(OVERHEAD_NS, self.overhead_ns.into());
+        if self.timed {
+            headers.insert(RECV_NS, self.recv_ns.into());
+            headers.insert(DONE_NS, self.done_ns.into());
+            headers.insert(OVERHEAD_NS, self.overhead_ns.into());
+        }
         match self.target {
             Some(target) => headers.insert(TARGET, display(&target)),
             None => headers.remove(TARGET),
@@ -195,7 +199,8 @@ mod tests {
     fn a_verdict_overrides_what_the_target_claims() {
         let mut headers = map(&[("galton-outcome", "ok"), ("galton-target", "t-009")]);
         let outcome = Outcome::Rejected(RejectReason::NoCapacity);
-        Verdict { outcome, attempts: 0, target: None, recv_ns: 5, done_ns: 9, overhead_ns: 4 }.write(&mut headers);
+        Verdict { outcome, attempts: 0, target: None, recv_ns: 5, done_ns: 9, overhead_ns: 4, timed: true }
+            .write(&mut headers);
         assert_eq!(headers["galton-outcome"], outcome.to_string());
         assert_eq!(headers["galton-attempts"], "0");
         assert_eq!(headers["galton-recv-ns"], "5");

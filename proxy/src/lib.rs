@@ -23,10 +23,13 @@ mod limits;
 mod metrics;
 mod posts;
 mod proxy;
+mod ready;
+mod recording;
 mod replay;
 mod server;
 #[cfg(test)]
 mod tests;
+mod threads;
 mod upstream;
 mod wake;
 mod watch;

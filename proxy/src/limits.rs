@@ -9,6 +9,10 @@ pub(crate) const CONNECTIONS: usize = 16_384;
 /// Descriptors kept for everything but connections: listener, admin port, scaler, files, idle counts.
 pub(crate) const RESERVED_DESCRIPTORS: usize = 128;
 
+/// Share of the descriptors that connections of clients may take, in 1/8: most of them are idle, and an idle one needs no
+/// connection to a target.
+pub(crate) const CONNECTIONS_EIGHTHS: usize = 5;
+
 /// Share of the connections that may wait for a response head at once, in 1/8: what exceeds it is answered 503 at once,
 /// so that overload is an answer and not a growing backlog.
 pub(crate) const IN_FLIGHT_EIGHTHS: usize = 7;
@@ -31,6 +35,10 @@ pub(crate) const REFUSAL_BYTES: usize = 4 * 1024;
 
 /// A connection to a target of the same machine or network takes far less; what takes longer is not there.
 pub(crate) const CONNECT: Duration = Duration::from_secs(1);
+
+/// How long a connection to a target may take to become idle after its response was complete: the rest of an early
+/// answer's request, or of a chunked body. One that does not is closed.
+pub(crate) const SETTLE: Duration = Duration::from_secs(1);
 
 /// Idle connections kept per target beyond its concurrency limit: those of refused requests.
 pub(crate) const SPARE_IDLE: usize = 4;

@@ -3,7 +3,6 @@
 //! Counters and gauges are cells of the book, so that they survive a kill; time histograms are in the registry alone.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 
 use anyhow::Context;
 use galton_core::host::AttemptEnd;
@@ -11,6 +10,7 @@ use galton_core::{HostId, Outcome, TargetId};
 use galton_runtime::book::{Book, Cell, Kind};
 use galton_runtime::telemetry;
 use prometheus::{Histogram, HistogramOpts, Registry};
+use rustc_hash::FxHashMap;
 
 /// The label of targets beyond what the book can hold.
 const OTHER: &str = "other";
@@ -41,7 +41,7 @@ pub(crate) struct Metrics {
     /// From an arrival to its first decision.
     pub(crate) pick: Histogram,
     requests: Requests,
-    targets: RefCell<HashMap<TargetId, TargetCells>>,
+    targets: RefCell<FxHashMap<TargetId, TargetCells>>,
     other: TargetCells,
 }
 

@@ -41,10 +41,12 @@ pub(crate) struct Server {
 // === impl Capacity ===
 
 impl Capacity {
-    /// With so many descriptors: two per connection, the client's and the target's.
+    /// With so many descriptors: one per connection, and one per request in flight for its connection to a target.
     pub(crate) fn of(descriptors: usize) -> Self {
-        let connections = (descriptors.saturating_sub(limits::RESERVED_DESCRIPTORS) / 2).clamp(1, limits::CONNECTIONS);
-        Self { connections, in_flight: (connections * limits::IN_FLIGHT_EIGHTHS / 8).max(1) }
+        let usable = descriptors.saturating_sub(limits::RESERVED_DESCRIPTORS);
+        let connections = (usable / 8 * limits::CONNECTIONS_EIGHTHS).clamp(1, limits::CONNECTIONS);
+        let in_flight = (usable - connections.min(usable)).min(connections / 8 * limits::IN_FLIGHT_EIGHTHS);
+        Self { connections, in_flight: in_flight.max(1) }
     }
 }
 

@@ -5,14 +5,18 @@
 //! second connection only if not one byte of it went out on the first: anything else is core's to decide.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use galton_core::wire::Member;
 use galton_core::{Incarnation, TargetId};
+use galton_runtime::link::Link;
 use http::{Request, Response};
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
+use hyper::body::{Frame, Incoming};
+use hyper::client::conn::http1;
+use rustc_hash::FxHashMap;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -23,7 +27,7 @@ use crate::replay::AttemptBody;
 /// Every target that was told of.
 #[derive(Debug)]
 pub(crate) struct Upstreams {
-    targets: RefCell<HashMap<TargetId, Upstream>>,
+    targets: RefCell<FxHashMap<TargetId, Upstream>>,
     learned: Notify,
     max_idle: usize,
 }
@@ -31,7 +35,7 @@ pub(crate) struct Upstreams {
 /// A connection in use; give it back with [`Upstreams::check_in`] once its response is complete, else it is closed.
 #[derive(Debug)]
 pub(crate) struct Lease {
-    sender: SendRequest<AttemptBody>,
+    link: Link<AttemptBody>,
     target: TargetId,
     incarnation: Incarnation,
     reused: bool,
@@ -53,7 +57,7 @@ struct Upstream {
     admin: String,
     /// Its process died, or it is being removed and this proxy has nothing there any more.
     gone: bool,
-    idle: Vec<SendRequest<AttemptBody>>,
+    idle: Vec<Link<AttemptBody>>,
 }
 
 // === impl Upstreams ===
@@ -116,11 +120,11 @@ impl Upstreams {
         mut request: Request<AttemptBody>,
     ) -> Result<(Response<Incoming>, Lease), NoResponse> {
         loop {
-            let mut lease = match self.check_out(target, incarnation) {
+            let mut lease = match poll_fn(|cx| Poll::Ready(self.check_out(target, incarnation, cx))).await {
                 Some(lease) => lease,
                 None => self.connect(target, incarnation).await.ok_or(NoResponse::Unconnected)?,
             };
-            match lease.sender.try_send_request(request).await {
+            match lease.link.send(request).await {
                 Ok(response) => return Ok((response, lease)),
                 Err(mut error) => match error.take_message() {
                     // Closed while it was idle, and nothing has been written: this is not a second sending.
@@ -131,27 +135,39 @@ impl Upstreams {
         }
     }
 
-    /// Keeps a connection whose response is complete.
-    pub(crate) fn check_in(&self, lease: Lease) {
-        // Not ready: the request's body has not been sent in full, or the connection is to be closed.
-        if !lease.sender.is_ready() {
-            return;
+    /// Keeps a connection whose response is complete, as soon as it can carry another request.
+    pub(crate) fn check_in(self: &Rc<Self>, lease: Lease) {
+        if lease.link.is_ready() {
+            self.keep(lease);
+        } else if lease.link.is_open() {
+            // The target still reads the request, or has not said the last of its response.
+            tokio::task::spawn_local(Rc::clone(self).settle(lease));
         }
+    }
+
+    async fn settle(self: Rc<Self>, mut lease: Lease) {
+        if let Ok(true) = timeout(limits::SETTLE, poll_fn(|cx| lease.link.poll_settled(cx))).await {
+            self.keep(lease);
+        }
+    }
+
+    fn keep(&self, lease: Lease) {
         if let Some(known) = self.targets.borrow_mut().get_mut(&lease.target)
             && known.incarnation == lease.incarnation
             && !known.gone
             && known.idle.len() < self.max_idle
         {
-            known.idle.push(lease.sender);
+            known.idle.push(lease.link);
         }
     }
 
-    fn check_out(&self, target: TargetId, incarnation: Incarnation) -> Option<Lease> {
+    fn check_out(&self, target: TargetId, incarnation: Incarnation, cx: &mut Context<'_>) -> Option<Lease> {
         let mut targets = self.targets.borrow_mut();
         let known = targets.get_mut(&target).filter(|known| known.incarnation == incarnation)?;
-        while let Some(sender) = known.idle.pop() {
-            if sender.is_ready() {
-                return Some(Lease { sender, target, incarnation, reused: true });
+        while let Some(mut link) = known.idle.pop() {
+            // Nobody has looked at it while it was idle.
+            if link.poll_closed(cx).is_pending() && link.is_ready() {
+                return Some(Lease { link, target, incarnation, reused: true });
             }
         }
         None
@@ -162,15 +178,10 @@ impl Upstreams {
             let data = self.address(target, incarnation).await?;
             let stream = TcpStream::connect(data).await.ok()?;
             stream.set_nodelay(true).ok()?;
-            http1::handshake(TokioIo::new(stream)).await.ok()
+            Link::new(stream, &http1::Builder::new()).await.ok()
         };
-        let (sender, connection) = timeout(limits::CONNECT, connecting).await.ok().flatten()?;
-        tokio::task::spawn_local(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%target, %error, "connection to a target broke");
-            }
-        });
-        Some(Lease { sender, target, incarnation, reused: false })
+        let link = timeout(limits::CONNECT, connecting).await.ok().flatten()?;
+        Some(Lease { link, target, incarnation, reused: false })
     }
 
     /// Where that process is. With a shared table a target may be picked before its address has been told: that comes.
@@ -185,6 +196,19 @@ impl Upstreams {
             }
             learned.await;
         }
+    }
+}
+
+// === impl Lease ===
+
+impl Lease {
+    /// The next part of the response's body.
+    pub(crate) fn poll_frame(
+        &mut self,
+        body: &mut Incoming,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        self.link.poll_frame(body, cx)
     }
 }
 

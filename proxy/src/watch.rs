@@ -5,8 +5,6 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, bail, ensure};
 use bytes::{Buf, Bytes, BytesMut};
@@ -25,6 +23,7 @@ use tokio::time::timeout;
 use crate::engine::Engine;
 use crate::limits;
 use crate::proxy::{Proxy, endpoint};
+use crate::ready::Ready;
 
 /// This host's end of the stream.
 #[derive(Debug)]
@@ -34,7 +33,7 @@ pub(crate) struct Watch {
     /// Where the watch begins; says who and where this host is.
     path: String,
     /// Says whether the stream is there.
-    ready: Arc<AtomicBool>,
+    ready: Rc<Ready>,
     /// The fleet at T0, as far as it is known: version and ready targets.
     known: RefCell<(u64, Vec<Member>)>,
     /// Why this host cannot take part in the run.
@@ -45,7 +44,7 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Of the scaler at this address; `ready` follows whether the stream is there.
-    pub(crate) fn new(proxy: Rc<Proxy>, scaler: String, info: HostInfo, ready: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(proxy: Rc<Proxy>, scaler: String, info: HostInfo, ready: Rc<Ready>) -> Self {
         let HostInfo { host, data, admin } = info;
         let path = format!("/v1/watch?host={host}&data={data}&admin={admin}");
         Self { proxy, scaler, path, ready, known: RefCell::default(), fatal: RefCell::default() }
@@ -57,7 +56,7 @@ impl Watch {
         let mut pause = first;
         loop {
             let broke = self.follow().await;
-            if self.ready.swap(false, Ordering::Relaxed) {
+            if self.ready.set(false) {
                 pause = first;
             }
             if let Some(fatal) = self.fatal.take() {
@@ -119,7 +118,7 @@ impl Watch {
                 if let Some(start) = start {
                     self.start(start);
                 }
-                self.ready.store(true, Ordering::Relaxed);
+                self.ready.set(true);
             }
             WatchLine::Start(start) => self.start(start),
             WatchLine::Change { version, at_ns, due_ns, change } => self.change(version, at_ns, due_ns, change),

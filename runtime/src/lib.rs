@@ -6,6 +6,7 @@ pub mod book;
 pub mod child;
 pub mod clock;
 pub mod http_client;
+pub mod link;
 pub mod load_map;
 pub mod records;
 pub mod role;

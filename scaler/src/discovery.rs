@@ -1,6 +1,6 @@
 //! Who is to be scraped, in the form of Prometheus' HTTP service discovery (`http_sd_configs`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use galton_core::fleet::Phase;
 use galton_core::wire::{HostInfo, TargetInfo};
@@ -18,9 +18,11 @@ pub(crate) fn scaler(admin: &str) -> Group {
     group(admin, "scaler", "scaler".to_owned())
 }
 
-/// A proxy.
-pub(crate) fn proxy(host: &HostInfo) -> Group {
-    group(&host.admin, "proxy", format!("proxy-{}", host.host))
+/// The proxies, in order of their hosts. A process of several hosts is scraped once, under the number of its first.
+pub(crate) fn proxies<'a>(hosts: impl IntoIterator<Item = &'a HostInfo>) -> Vec<Group> {
+    let mut seen = HashSet::new();
+    let firsts = hosts.into_iter().filter(|host| seen.insert(&host.admin));
+    firsts.map(|host| group(&host.admin, "proxy", format!("proxy-{}", host.host))).collect()
 }
 
 /// A target, unless there is nothing to be scraped: not yet, or no longer.
@@ -43,8 +45,9 @@ mod tests {
 
     #[test]
     fn groups_are_what_prometheus_reads() {
-        let host = HostInfo { host: HostId(2), data: "10.0.0.3:8080".to_owned(), admin: "10.0.0.3:9090".to_owned() };
-        let json = serde_json::to_string(&[proxy(&host)]).unwrap();
+        let host =
+            |n| HostInfo { host: HostId(n), data: "10.0.0.3:8080".to_owned(), admin: "10.0.0.3:9090".to_owned() };
+        let json = serde_json::to_string(&proxies(&[host(2), host(3)])).unwrap();
         assert_eq!(json, r#"[{"targets":["10.0.0.3:9090"],"labels":{"instance":"proxy-2","role":"proxy"}}]"#);
         let mut info = TargetInfo {
             target: TargetId(7),

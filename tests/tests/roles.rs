@@ -115,6 +115,45 @@ fn proxies_get_their_numbers_and_everybody_is_found() {
 }
 
 #[test]
+fn the_threads_of_a_proxy_are_hosts_behind_one_port() {
+    let galton = galton();
+    let scaler = scaler(&galton);
+    let args = ["proxy", "--threads", "2", "--host", "auto", "--scenario", "scenario.json", "--map", "load.map"];
+    let more = ["--records", "records", "--scaler", scaler.announce.admin.as_str()];
+    let mut proxy = Role::start(&mut galton.command(&[&args[..], &more].concat()));
+    let healthy = || galton.output(&["healthcheck", "--admin", &proxy.announce.admin]).status.success();
+    eventually(SOON, "a healthy proxy", healthy);
+
+    let hosts = json_of(&scaler.announce.admin, "/v1/hosts");
+    let hosts: Vec<_> = hosts.as_array().unwrap().iter().map(|h| (h["host"].as_u64(), h["data"].as_str())).collect();
+    assert_eq!(hosts, [(Some(0), Some(proxy.data())), (Some(1), Some(proxy.data()))]);
+    let groups = json_of(&scaler.announce.admin, "/v1/prometheus").to_string();
+    assert!(groups.contains("proxy-0") && !groups.contains("proxy-1"), "scraped once: {groups}");
+
+    // The kernel spreads connections over the threads' sockets.
+    let served = |host: u32| {
+        let (_, metrics) = get(&proxy.announce.admin, "/metrics").unwrap();
+        let line = format!("galton_proxy_requests_total{{outcome=\"ok\",proxy=\"{host}\"}} ");
+        let count = metrics.lines().find_map(|l| l.strip_prefix(&line)).unwrap_or_else(|| panic!("{metrics}"));
+        count.parse::<u64>().unwrap()
+    };
+    eventually(SOON, "requests at both hosts", || {
+        assert_eq!(get(proxy.data(), "/").unwrap().0, 200);
+        served(0) > 0 && served(1) > 0
+    });
+    let files = ["records.0", "records.1"].map(|name| galton.dir().join(name));
+    assert!(files.iter().all(|file| file.exists()), "each host has its own");
+
+    galton_tests::signal(proxy.child.id(), rustix::process::Signal::TERM);
+    let mut status = None;
+    eventually(SOON, "the end of both threads", || {
+        status = proxy.child.try_wait().unwrap();
+        status.is_some()
+    });
+    assert_eq!(status.unwrap().code(), Some(0));
+}
+
+#[test]
 fn a_scaler_that_comes_back_begins_another_run_and_ends_the_old_proxies() {
     let galton = galton();
     let mut first = scaler(&galton);

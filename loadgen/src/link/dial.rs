@@ -6,11 +6,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::shared::{Share, Shared};
-use super::{ConnectError, Kind, Life, Link};
+use super::{ConnectError, Kind, Life, Link, OwnLink};
 
 /// Buffer limit of a connection: more than any header block that makes sense; bodies are read and dropped piecewise.
 const MAX_BUFFER: usize = 64 * 1024;
@@ -95,10 +94,9 @@ impl Dial {
 
     async fn open(&self) -> Result<Kind, ConnectError> {
         let stream = self.connect().await?;
-        let (requests, driver) = http1::Builder::new().max_buf_size(MAX_BUFFER).handshake(TokioIo::new(stream)).await?;
+        let link = OwnLink::new(stream, http1::Builder::new().max_buf_size(MAX_BUFFER)).await?;
         self.count(|counts| counts.opened += 1);
-        let life = Life { left: self.max_requests, used: false, over: false };
-        Ok(Kind::Http1 { requests, driver: Box::new(driver), life })
+        Ok(Kind::Http1 { link, life: Life { left: self.max_requests, used: false } })
     }
 
     async fn share(&self) -> Result<Kind, ConnectError> {

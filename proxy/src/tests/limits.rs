@@ -88,9 +88,9 @@ fn connections_beyond_the_limit_wait_for_their_turn() {
 }
 
 #[test]
-fn a_capacity_is_half_of_the_descriptors_that_are_left() {
+fn a_capacity_fits_into_the_descriptors_that_are_left() {
     let small = Capacity::of(1024);
-    assert_eq!((small.connections, small.in_flight), (448, 392));
+    assert_eq!((small.connections, small.in_flight), (560, 336));
     assert_eq!(Capacity::of(usize::MAX).connections, crate::limits::CONNECTIONS);
     assert_eq!((Capacity::of(0).connections, Capacity::of(0).in_flight), (1, 1));
 }

@@ -35,6 +35,8 @@ use tower::BoxError;
 
 use crate::app::{Args, assemble, configured, serve};
 use crate::metrics::Metrics;
+use crate::ready::Ready;
+use crate::server::Capacity;
 
 /// Far beyond what anything here takes, also on a loaded machine.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -318,7 +320,10 @@ impl Rig {
         let shutdown = Shutdown::listen(false).unwrap();
         let proxy = assemble(&args, scenario, metrics(dir.path()), HostId(0)).unwrap();
         let info = HostInfo { host: HostId(0), data: addr.to_string(), admin: "127.0.0.1:1".to_owned() };
-        let serving = serve(proxy, scaler.addr.to_string(), info, vec![listener], Arc::clone(&ready), shutdown.clone());
+        let part = Ready::parts(1, &ready).remove(0);
+        let capacity = Capacity::of(usize::MAX);
+        let scaler_addr = scaler.addr.to_string();
+        let serving = serve(proxy, info, vec![listener], capacity, part, scaler_addr, shutdown.clone());
         let served = spawn_local(serving);
         until("the watch", || ready.load(Ordering::Relaxed)).await;
         Self { dir, addr, scaler, map, t0_ns: t0_ns.unwrap_or_default(), shutdown, served }

@@ -88,7 +88,7 @@ impl Driver {
 
     fn to_be_scraped(&self) -> Vec<discovery::Group> {
         let mut groups = vec![discovery::scaler(&self.parts.admin)];
-        groups.extend(self.watchers.places().iter().map(discovery::proxy));
+        groups.extend(discovery::proxies(&self.watchers.places()));
         groups.extend(self.list().targets.iter().filter_map(discovery::target));
         groups
     }
