@@ -5,6 +5,8 @@ import socket
 import sys
 import time
 
+import http2
+import http2_vectors
 import vectors
 from checks import PATIENCE_S, Checks, until
 from recorder import CANARY, Target
@@ -21,19 +23,17 @@ class Exchange:
     """One vector on one connection of a client."""
 
     def __init__(self, addr, vector):
-        self.vector, self.responses, self.silent = vector, Responses(vector.methods), False
-        self.before_canary = None
-        self.socket = socket.create_connection(addr, timeout=ANSWER_S)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.addr, self.vector, self.responses, self.silent = addr, vector, Responses(vector.methods), False
+        self.socket = None
 
     def run(self):
         """Sends it, waits for the answers, and asks once more: a left-over would be the answer to that, or its beginning."""
-        with self.socket:
+        with socket.create_connection(self.addr, timeout=ANSWER_S) as self.socket:
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for part in self.vector.send:
                 self.step(part)
             fewest = min(len(finals(answer)) for answer in self.vector.answers)
             self.read(lambda: self.responses.complete() >= max(fewest, 1))
-            self.before_canary = len(self.responses.messages)
             # Bytes after the end of the client's side would be none of this vector.
             if "eof" in self.vector.send:
                 self.read(lambda: False)
@@ -181,16 +181,16 @@ def shown(raw):
     return repr(raw[:SHOWN_BYTES])[1:] + (f" … {len(raw)} bytes" if len(raw) > SHOWN_BYTES else "")
 
 
-def perform(proxy, number, vector):
-    """Sends a vector to a proxy whose only target is a new one; returns what is wrong, and the bytes of both sides."""
-    target = Target(f"t-{number:03}", vector.replies, vector.when)
+def perform(proxy, number, exchange, when):
+    """Sends a vector to a proxy whose only target is a new one; returns what is wrong, and what the target got."""
+    target = Target(f"t-{number:03}", exchange.vector.replies, when)
     faults = []
     try:
         if not proxy.alive():
             proxy.start()
         proxy.scaler.fleet([(number, target.port)])
         until("the proxy knows the new target", lambda: probe(proxy.data) == target.name.encode())
-        exchange = Exchange(proxy.data, vector)
+        exchange.addr = proxy.data
         exchange.run()
         try:
             proxy.settled()
@@ -200,7 +200,7 @@ def perform(proxy, number, vector):
             faults.append(f"the proxy is gone: {proxy.log()}")
     finally:
         connections = target.close()
-    return faults + judge(vector, exchange, connections), exchange, connections
+    return faults, connections
 
 
 def probe(addr):
@@ -222,20 +222,42 @@ def tell(vector, exchange, connections):
         print(f"        target   {shown(requests.raw)}")
 
 
+def one(proxy, checks, number, vector):
+    """A vector of HTTP/1.1."""
+    exchange = Exchange(proxy.data, vector)
+    faults, connections = perform(proxy, number, exchange, vector.when)
+    faults += judge(vector, exchange, connections)
+    statuses, stands, _ = exchange.outcome()
+    checks.check(not faults, f"{vector.kind:<12} {vector.name}: {' '.join(statuses + [stands])}")
+    for fault in faults:
+        print(f"        {fault}")
+    if faults or os.environ.get("VERBOSE"):
+        tell(vector, exchange, connections)
+
+
+def two(proxy, checks, number, vector):
+    """A vector of HTTP/2."""
+    exchange = http2.Exchange(proxy.data, vector)
+    faults, connections = perform(proxy, number, exchange, "end")
+    reached, more = reached_requests(connections)
+    faults += more + http2.judge(exchange, reached, same_requests)
+    checks.check(not faults, f"{vector.kind:<12} {vector.name}: {exchange.outcome()}")
+    for fault in faults:
+        print(f"        {fault}")
+    if faults or os.environ.get("VERBOSE"):
+        print(f"        source   {vector.source}\n        sent     {shown(vector.send)}")
+        for requests in connections:
+            print(f"        target   {shown(requests.raw)}")
+
+
 def main(words):
-    checks, chosen = Checks(), vectors.load()
+    checks, began = Checks(), time.monotonic()
+    chosen = [(one, vector) for vector in vectors.load()] + [(two, vector) for vector in http2_vectors.load()]
     if words:
-        chosen = [v for v in chosen if any(word in f"{v.name} {v.kind}" for word in words)]
-    began = time.monotonic()
+        chosen = [(send, v) for send, v in chosen if any(word in f"{v.name} {v.kind}" for word in words)]
     with Proxy() as proxy:
-        for number, vector in enumerate(chosen, 1):
-            faults, exchange, connections = perform(proxy, number, vector)
-            statuses, stands, _ = exchange.outcome()
-            checks.check(not faults, f"{vector.kind:<12} {vector.name}: {' '.join(statuses + [stands])}")
-            for fault in faults:
-                print(f"        {fault}")
-            if faults or os.environ.get("VERBOSE"):
-                tell(vector, exchange, connections)
+        for number, (send, vector) in enumerate(chosen, 1):
+            send(proxy, checks, number, vector)
     print(f"\n{len(chosen)} vectors in {time.monotonic() - began:.1f} s")
     checks.finish()
 

@@ -18,12 +18,15 @@ def frame(kind, flags=0, stream=0, payload=b""):
     return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
 
 
+def block(fields):
+    """A header block without any state in the other side's table: literals without indexing, no Huffman codes (RFC 7541, 6.2.2)."""
+    literal = lambda text: hpack.hpack.encode_integer(len(text), 7) + text
+    return b"".join(b"\0" + bytes(literal(name)) + bytes(literal(value)) for name, value in fields)
+
+
 def head(path=b"/ok", method=b"GET", more=()):
-    """A header block without any state in the other side's table."""
-    fields = [(b":method", method), (b":scheme", b"http"), (b":authority", b"a"), (b":path", path), *more]
-    # Literals without indexing, no Huffman codes (RFC 7541, 6.2.2).
-    literal = lambda text: bytes([len(text)]) + text
-    return b"".join(b"\0" + literal(name) + literal(value) for name, value in fields)
+    """The header block of a request."""
+    return block([(b":method", method), (b":scheme", b"http"), (b":authority", b"a"), (b":path", path), *more])
 
 
 def request(stream, path=b"/ok", end=True):
