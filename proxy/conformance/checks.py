@@ -22,12 +22,12 @@ class Checks:
         return bool(holds)
 
     def attempt(self, what, check, *args):
-        """A check that may raise: what it returns is said of it, and an exception is its failure."""
+        """A check that may raise: text that it returns is said of it, and an exception is its failure."""
         try:
             said = check(*args)
         except Exception as error:  # Any: one check must not keep the others from running.
             return self.check(False, f"{what}: {type(error).__name__}: {error}")
-        return self.check(True, f"{what}: {said}" if said else what)
+        return self.check(True, f"{what}: {said}" if isinstance(said, str) else what)
 
     def finish(self):
         print(f"\n{self.passed} passed, {self.failed} failed")

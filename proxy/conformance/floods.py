@@ -5,7 +5,7 @@ made to send: CVE-2025-8671. Windows that never open: CVE-2019-9517 (the interna
 """
 
 import frames
-from frames import (CANCEL, CONTINUATION, DATA, END_HEADERS, HEADERS, INITIAL_WINDOW_SIZE, PING, PRIORITY, RST_STREAM, SETTINGS,
+from frames import (CANCEL, CONTINUATION, DATA, HEADERS, INITIAL_WINDOW_SIZE, PING, PRIORITY, RST_STREAM, SETTINGS,
                     WINDOW_UPDATE, Connection, frame, request, setting)
 
 # As many frames as go into one send.

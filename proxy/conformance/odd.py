@@ -10,7 +10,7 @@ WORKERS = 16
 STUCK_EVERY = 400
 STUCK_MS = 200
 # Above what the proxy keeps of a body to send it again.
-UNREAD_BYTES = 100_000
+UNREAD_BYTES = 70_000
 ANSWER_S = 10
 
 # What a client may see; `broken`: a head and not the whole body, `closed`: not even a head. Counted apart are requests that another one
@@ -57,7 +57,8 @@ class Client:
             self.before = None
         try:
             self.writer.write(request(kind))
-            return await asyncio.wait_for(self.outcome(), ANSWER_S)
+            async with asyncio.timeout(ANSWER_S):
+                return await self.outcome()
         except TimeoutError:
             self.close()
             return "no answer"

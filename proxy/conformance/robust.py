@@ -24,7 +24,7 @@ ACTIVE = int(os.environ.get("ACTIVE", 1000))
 ACTIVE_REQUESTS = 20
 # Nothing for so long: nothing more will come.
 STALL_S = 5
-SLOW_S = int(os.environ.get("SLOW_S", 12))
+SLOW_S = int(os.environ.get("SLOW_S", 10))
 FLOOD_FRAMES = int(os.environ.get("FLOOD_FRAMES", 200_000))
 
 # How often another client has asked, at least, while a flood's connection is there.
@@ -77,14 +77,16 @@ class Peak:
     """The most memory that the proxy has during a `with`."""
 
     def __init__(self, proxy):
-        self.proxy, self.kb, self.over = proxy, 0, threading.Event()
+        self.proxy, self.kb, self.over = proxy, proxy.rss_kb(), threading.Event()
         self.thread = threading.Thread(target=self.watch, daemon=True)
 
     def watch(self):
-        while True:
-            self.kb = max(self.kb, self.proxy.rss_kb())
-            if self.over.wait(0.05):
-                return
+        try:
+            while not self.over.wait(0.05):
+                self.kb = max(self.kb, self.proxy.rss_kb())
+        except OSError:
+            # It has died, which another check says.
+            pass
 
     def __enter__(self):
         self.thread.start()
@@ -230,8 +232,11 @@ def main(chosen):
         # A proxy of its own, so that what one part leaves behind is not measured in another.
         with served_target() as port, Proxy() as proxy:
             proxy.scaler.fleet([(1, port)])
-            until("the target is served", lambda: served(proxy))
-            PARTS[name](checks, proxy)
+            try:
+                until("the target is served", lambda: served(proxy))
+                PARTS[name](checks, proxy)
+            except Exception as error:  # Any: what ends one part must not keep the others from running.
+                checks.check(False, f"the part came to its end: {type(error).__name__}: {error}")
             checks.check(proxy.alive(), f"the proxy is still there ({time.monotonic() - began:.0f} s)")
     checks.finish()
 

@@ -9,7 +9,7 @@
 #   proxy/conformance/robust.sh targets          targets that close, break off, say nonsense, never read
 #   REQUESTS=100000                              to odd targets; memory is compared from a fifth of them on
 #   IDLE=10000 ACTIVE=1000                       connections
-#   SLOW_S=12 FLOOD_FRAMES=200000                how long slowhttptest runs; frames of a flood
+#   SLOW_S=10 FLOOD_FRAMES=200000                how long slowhttptest runs; frames of a flood
 #   GALTON=path …                                built already
 #
 # Needs nghttp2, slowhttptest, python3-h11 and python3-hpack, and installs them. Prints at last `N passed, N failed`; exit code 1 if
