@@ -25,7 +25,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::task::spawn_local;
 
 use crate::engine::Outside;
-use crate::limits;
+use crate::limits::{self, ClientLimits};
 use crate::metrics::Metrics;
 use crate::posts::{self, Posts};
 use crate::proxy::Proxy;
@@ -54,6 +54,8 @@ pub struct Args {
     /// Write decision records here
     #[arg(long, value_name = "FILE", env = "GALTON_RECORDS")]
     records: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) limits: ClientLimits,
 }
 
 /// `--host`.
@@ -102,7 +104,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         let proxy = assemble(&args, scenario, metrics, host)?;
         child::announce(&announce)?;
         let listeners = std::iter::once(listener).chain(shared).collect();
-        serve(proxy, args.scaler, info, listeners, ready, shutdown).await
+        serve(proxy, args.limits, args.scaler, info, listeners, ready, shutdown).await
     })
 }
 
@@ -152,6 +154,7 @@ pub(crate) fn assemble(args: &Args, scenario: Scenario, metrics: Rc<Metrics>, ho
 /// Serves on the data plane's thread, until told to stop.
 pub(crate) async fn serve(
     proxy: Proxy,
+    client_limits: ClientLimits,
     scaler: String,
     info: HostInfo,
     listeners: Vec<TcpListener>,
@@ -164,7 +167,7 @@ pub(crate) async fn serve(
     spawn_local(speak(Rc::clone(&proxy), scaler));
     spawn_local(wakes(Rc::clone(&proxy)));
     let outside = Rc::clone(&proxy.outside);
-    let server = Server::new(proxy, Capacity::of(descriptors()));
+    let server = Server::new(proxy, client_limits, Capacity::of(descriptors()));
     let cause = tokio::select! {
         cause = shutdown.wait() => cause,
         fatal = &mut watch => {
@@ -182,7 +185,7 @@ pub(crate) async fn serve(
         return Ok(ExitCode::FAILURE);
     }
     if !server.drain().await {
-        tracing::warn!("requests were still in flight after {:?}", limits::DRAIN);
+        tracing::warn!("requests were still in flight after {} ms", client_limits.drain_timeout_ms);
     }
     outside.wakes.iter().for_each(WakeSocket::unlink);
     Ok(ExitCode::SUCCESS)
