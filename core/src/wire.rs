@@ -20,6 +20,8 @@ pub mod header {
     pub const KEY: &str = "galton-key";
     /// Response: [`crate::Outcome`] as its `Display` prints it, or `full` from a target that refuses.
     pub const OUTCOME: &str = "galton-outcome";
+    /// Response: why the proxy itself declined the request, as a word (`host_missing`, `body_too_large`, …; docs/proxy.md).
+    pub const ERROR: &str = "galton-error";
     /// Response: dispatches to a target.
     pub const ATTEMPTS: &str = "galton-attempts";
     /// Response: the target that served, or the last one tried (`t-001`).

@@ -25,7 +25,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::task::spawn_local;
 
 use crate::engine::Outside;
-use crate::limits;
+use crate::limits::{self, ClientLimits};
 use crate::metrics::Metrics;
 use crate::posts::{self, Posts};
 use crate::proxy::Proxy;
@@ -63,6 +63,8 @@ pub struct Args {
     /// Which requests have decision records and times in the head of their response: off, sample:N (one in N), all
     #[arg(long, value_name = "WHICH", default_value = "all", env = "GALTON_RECORDING")]
     recording: Recording,
+    #[command(flatten)]
+    pub(crate) limits: ClientLimits,
 }
 
 /// `--host`.
@@ -187,21 +189,22 @@ fn records(args: &Args, host: HostId) -> Option<PathBuf> {
 /// Serves on the data plane's thread, until told to stop.
 pub(crate) async fn serve(
     proxy: Proxy,
+    args: Args,
     info: HostInfo,
     listeners: Vec<TcpListener>,
     capacity: Capacity,
     ready: Ready,
-    scaler: String,
     shutdown: Shutdown,
 ) -> anyhow::Result<ExitCode> {
     let listeners = listeners.into_iter().map(tokio::net::TcpListener::from_std).collect::<Result<Vec<_>, _>>()?;
     let proxy = Rc::new(proxy);
     let ready = Rc::new(ready);
+    let Args { limits, scaler, .. } = args;
     let mut watch = spawn_local(Watch::new(Rc::clone(&proxy), scaler.clone(), info, Rc::clone(&ready)).run());
     spawn_local(speak(Rc::clone(&proxy), scaler));
     spawn_local(wakes(Rc::clone(&proxy)));
     let outside = Rc::clone(&proxy.outside);
-    let server = Server::new(proxy, capacity);
+    let server = Server::new(proxy, limits, capacity);
     let cause = tokio::select! {
         cause = shutdown.wait() => cause,
         fatal = &mut watch => {
@@ -213,14 +216,13 @@ pub(crate) async fn serve(
         never = server.accept_all(&listeners) => match never {},
     };
     drop(listeners);
-    watch.abort();
     ready.set(false);
     tracing::info!(?cause, "stopping");
     if cause == Cause::Orphaned {
         return Ok(ExitCode::FAILURE);
     }
     if !server.drain().await {
-        tracing::warn!("requests were still in flight after {:?}", limits::DRAIN);
+        tracing::warn!("requests were still in flight after {} ms", limits.drain_timeout_ms);
     }
     outside.wakes.iter().for_each(WakeSocket::unlink);
     Ok(ExitCode::SUCCESS)

@@ -1,14 +1,13 @@
 //! One request from its head to the head of its response: what the host decides is carried out, attempt by attempt.
 
 use std::future::poll_fn;
-use std::net::IpAddr;
 use std::rc::Rc;
 
 use bytes::Bytes;
 use galton_core::host::AttemptEnd;
 use galton_core::{FailReason, Outcome, RejectReason, RequestId};
 use galton_runtime::mono_ns;
-use http::uri::{PathAndQuery, Uri};
+use http::uri::Uri;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
@@ -16,11 +15,14 @@ use hyper::body::Incoming;
 use crate::body::{Forwarded, ProxyBody};
 use crate::call::{Asking, Attempt, Call, Step};
 use crate::calls::Answer;
+use crate::declined::Declined;
 use crate::engine::Engine;
+use crate::front::{Client, Ongoing};
 use crate::headers::{self, Verdict};
 use crate::limits;
 use crate::proxy::Proxy;
-use crate::replay::{AttemptBody, RequestBody};
+use crate::replay::{AttemptBody, BodyLimits, Fault, RequestBody};
+use crate::request::{check, declared_length};
 use crate::upstream::{Lease, NoResponse, Upstreams};
 
 /// Numbers of requests that came without one begin here: far above any plan's, below those of closed loops.
@@ -42,21 +44,31 @@ struct Seen {
 }
 
 /// Answers one request.
-pub(crate) async fn forward(proxy: Rc<Proxy>, request: Request<Incoming>, peer: IpAddr) -> Response<ProxyBody> {
+pub(crate) async fn forward(client: Rc<Client>, request: Request<Incoming>) -> Response<ProxyBody> {
     let recv_ns = mono_ns();
+    let proxy = &client.front.proxy;
     proxy.outside.metrics.received.inc();
-    let Some(engine) = proxy.engine() else { return unavailable(&proxy, recv_ns, "the run has not started\n") };
-    let asking = asking(&proxy, &engine, &request, recv_ns);
+    let Some(ongoing) = Ongoing::begin(&client) else {
+        return unavailable(&client, recv_ns, Declined::Overloaded, None);
+    };
+    let Some(engine) = proxy.engine() else {
+        return unavailable(&client, recv_ns, Declined::NotStarted, Some(ongoing));
+    };
+    let version = request.version();
+    let asking = asking(proxy, &engine, &request, recv_ns);
     let seen = Seen { recv_ns, timed: engine.outside.recording.takes(asking.request) };
-    let outgoing = match Outgoing::new(request, peer) {
+    let outgoing = match Outgoing::new(request, &client) {
         Ok(outgoing) => outgoing,
-        Err(status) => return malformed(&proxy, status),
+        Err(why) => return malformed(&client, why, ongoing),
     };
     let mut call = Call::arrive(Rc::clone(&engine), asking);
     engine.outside.metrics.pick.observe((mono_ns() - recv_ns) as f64 / 1e9);
     loop {
         let attempt = match call.step().await {
-            Step::Answer(answer) => return own_response(&engine, &answer, seen),
+            Step::Answer(answer) => {
+                outgoing.leave(&client);
+                return own_response(&engine, &answer, seen, ongoing);
+            }
             Step::Attempt(attempt) => attempt,
         };
         let upstreams = &engine.outside.upstreams;
@@ -71,37 +83,36 @@ pub(crate) async fn forward(proxy: Rc<Proxy>, request: Request<Incoming>, peer: 
                 finish_head(&engine, &mut head, &attempt, seen);
                 let ok = head.status.as_u16() < 400;
                 let body = Forwarded::begin(incoming, ok, call, outgoing.body, lease, Rc::clone(upstreams));
-                return Response::from_parts(head, body);
+                return hand_on(head, body, version, ongoing);
             }
-            // The client is gone: the call's drop says so.
-            Err(_) if outgoing.body.broken() => return plain(StatusCode::BAD_REQUEST, "the request broke off\n"),
-            Err(end) => call.end_attempt(end),
+            Err(end) => match outgoing.body.fault() {
+                // No target's fault: the call's drop says that the client took it back.
+                Some(fault) => return faulty(&client, fault, ongoing),
+                None => call.end_attempt(end),
+            },
         }
     }
-}
-
-/// Answers a request for which there is no room.
-pub(crate) fn overloaded(proxy: &Proxy) -> Response<ProxyBody> {
-    proxy.outside.metrics.received.inc();
-    unavailable(proxy, mono_ns(), "too many requests in flight at this proxy\n")
 }
 
 // === impl Outgoing ===
 
 impl Outgoing {
-    fn new(request: Request<Incoming>, peer: IpAddr) -> Result<Self, StatusCode> {
-        let (head, body) = request.into_parts();
-        if head.method == Method::CONNECT {
-            return Err(StatusCode::NOT_IMPLEMENTED);
-        }
+    fn new(request: Request<Incoming>, client: &Client) -> Result<Self, Declined> {
+        let limits = &client.front.limits;
+        let (mut head, body) = request.into_parts();
+        let uri = check(&mut head, limits)?;
         let mut headers = head.headers;
-        if headers.get_all(header::HOST).iter().count() > 1 {
-            return Err(StatusCode::BAD_REQUEST);
+        let length = declared_length(&headers);
+        if length.is_some_and(|length| length > limits.max_body_bytes) {
+            return Err(Declined::BodyTooLarge);
         }
-        headers::to_target(&mut headers, head.version, peer);
-        // A target is an origin server: it gets the path, not the whole URI that a client may send to a proxy.
-        let path = head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-        Ok(Self { method: head.method, uri: Uri::from(path), headers, body: RequestBody::new(body) })
+        headers::to_target(&mut headers, head.version, &client.forwarded_for);
+        let body = RequestBody::new(body, BodyLimits { bytes: limits.max_body_bytes, patience: limits.body() });
+        if length.is_none() && body.is_some() {
+            // Said outright: hyper takes it for granted that a GET has no body, and would drop it.
+            headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+        Ok(Self { method: head.method, uri, headers, body })
     }
 
     fn request(&self) -> Request<AttemptBody> {
@@ -109,8 +120,14 @@ impl Outgoing {
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = self.headers.clone();
-        headers::ensure_host(request.headers_mut());
         request
+    }
+
+    /// The client is answered whether or not all of its request has been read.
+    fn leave(&self, client: &Client) {
+        if self.body.unread() {
+            client.leave_unread();
+        }
     }
 
     /// Sends it to a target; how the attempt ended if there is nothing to forward.
@@ -125,7 +142,12 @@ impl Outgoing {
             NoResponse::Broken => AttemptEnd::Reset { committed: !self.body.replayable() },
         })?;
         if !headers::refused(response.status(), response.headers()) {
-            return Ok((response, lease));
+            let (head, body) = response.into_parts();
+            return match headers::forwardable(&head) {
+                true => Ok((Response::from_parts(head, body), lease)),
+                // It was processed, and nobody can tell with what result.
+                false => Err(AttemptEnd::Reset { committed: true }),
+            };
         }
         // Read to its end, so that the connection can be used again.
         if Limited::new(response.into_body(), limits::REFUSAL_BYTES).collect().await.is_ok() {
@@ -150,7 +172,7 @@ fn asking(proxy: &Proxy, engine: &Engine, request: &Request<Incoming>, recv_ns: 
 }
 
 fn finish_head(engine: &Engine, head: &mut http::response::Parts, attempt: &Attempt, seen: Seen) {
-    headers::to_client(&mut head.headers, head.version);
+    headers::to_client(head);
     head.version = Version::HTTP_11;
     let ok = head.status.as_u16() < 400;
     let verdict = Verdict {
@@ -165,13 +187,35 @@ fn finish_head(engine: &Engine, head: &mut http::response::Parts, attempt: &Atte
     verdict.write(&mut head.headers);
 }
 
-fn own_response(engine: &Engine, answer: &Answer, seen: Seen) -> Response<ProxyBody> {
+/// The response as a client of this version understands it.
+fn hand_on(
+    mut head: http::response::Parts,
+    body: Forwarded,
+    version: Version,
+    ongoing: Ongoing,
+) -> Response<ProxyBody> {
+    if version == Version::HTTP_10 && !body.sized() {
+        // Its end is the connection's end, so hyper must not offer to keep it.
+        head.version = Version::HTTP_10;
+    }
+    let length = declared_length(&head.headers);
+    let body = match length.filter(|_| head.status == StatusCode::NOT_MODIFIED && version != Version::HTTP_2) {
+        Some(length) => ProxyBody::absent(length, ongoing),
+        None => ProxyBody::forwarded(body, ongoing),
+    };
+    Response::from_parts(head, body)
+}
+
+fn own_response(engine: &Engine, answer: &Answer, seen: Seen, ongoing: Ongoing) -> Response<ProxyBody> {
     let status = match answer.outcome {
         Outcome::Rejected(_) => StatusCode::SERVICE_UNAVAILABLE,
         Outcome::TimedOut => StatusCode::GATEWAY_TIMEOUT,
         _ => StatusCode::BAD_GATEWAY,
     };
-    let mut response = plain(status, format!("{}\n", answer.outcome));
+    let text = Bytes::from(format!("{}\n", answer.outcome));
+    let mut response = Response::new(ProxyBody::own(text, Some(ongoing)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     let verdict = Verdict {
         outcome: answer.outcome,
         attempts: answer.attempts,
@@ -186,10 +230,11 @@ fn own_response(engine: &Engine, answer: &Answer, seen: Seen) -> Response<ProxyB
 }
 
 /// Rejected before any host could decide.
-fn unavailable(proxy: &Proxy, recv_ns: u64, why: &'static str) -> Response<ProxyBody> {
+fn unavailable(client: &Client, recv_ns: u64, why: Declined, ongoing: Option<Ongoing>) -> Response<ProxyBody> {
     let outcome = Outcome::Rejected(RejectReason::NoCapacity);
-    proxy.outside.metrics.answered(outcome);
-    let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, why);
+    client.front.proxy.outside.metrics.answered(outcome);
+    client.leave_unread();
+    let mut response = why.response(client.http2()).map(|text| ProxyBody::own(text, ongoing));
     let done_ns = mono_ns();
     let verdict =
         Verdict { outcome, attempts: 0, target: None, recv_ns, done_ns, overhead_ns: done_ns - recv_ns, timed: true };
@@ -198,14 +243,19 @@ fn unavailable(proxy: &Proxy, recv_ns: u64, why: &'static str) -> Response<Proxy
 }
 
 /// A request that no target can be sent.
-fn malformed(proxy: &Proxy, status: StatusCode) -> Response<ProxyBody> {
-    proxy.outside.metrics.answered(Outcome::Failed(FailReason::Http));
-    plain(status, "this proxy does not forward such a request\n")
+fn malformed(client: &Client, why: Declined, ongoing: Ongoing) -> Response<ProxyBody> {
+    client.front.proxy.outside.metrics.answered(Outcome::Failed(FailReason::Http));
+    client.leave_unread();
+    why.response(client.http2()).map(|text| ProxyBody::own(text, Some(ongoing)))
 }
 
-fn plain(status: StatusCode, text: impl Into<Bytes>) -> Response<ProxyBody> {
-    let mut response = Response::new(ProxyBody::Own(Some(text.into())));
-    *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    response
+/// A request whose body turned out not to be what it must be.
+fn faulty(client: &Client, fault: Fault, ongoing: Ongoing) -> Response<ProxyBody> {
+    let why = match fault {
+        Fault::Broken => Declined::BodyBroken,
+        Fault::TooLarge => Declined::BodyTooLarge,
+        Fault::Slow => Declined::BodyTimeout,
+    };
+    client.leave_unread();
+    why.response(client.http2()).map(|text| ProxyBody::own(text, Some(ongoing)))
 }

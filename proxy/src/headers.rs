@@ -2,15 +2,14 @@
 //!
 //! Hop-by-hop headers end here (RFC 9110, section 7.6.1), `Host` is kept, the chain of proxies is extended.
 
-use std::fmt::Write;
-use std::net::IpAddr;
-
 use galton_core::wire::header;
 use galton_core::{Outcome, RequestId, TargetId};
-use http::header::{CONNECTION, EXPECT, HOST, RETRY_AFTER, TE, TRANSFER_ENCODING, UPGRADE, VIA};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, RETRY_AFTER, TE, TRANSFER_ENCODING, UPGRADE, VIA};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, response};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
@@ -36,27 +35,43 @@ pub(crate) fn asked(headers: &HeaderMap) -> Asked {
     Asked { request: number(header::SEQ).map(RequestId), deadline_ns: number(header::DEADLINE_NS) }
 }
 
-/// Makes a client's request headers those of the request to a target.
+/// Makes a client's request headers those of the request to a target; `peer`: the client's address. There is one `Host`.
 ///
-/// `Expect` is dropped with the hop-by-hop ones: this proxy itself says `100 Continue` when it reads the body.
-pub(crate) fn to_target(headers: &mut HeaderMap, version: Version, peer: IpAddr) {
+/// `Expect` is dropped with the hop-by-hop ones: this proxy itself says `100 Continue` when it reads the body. Trailers are
+/// forwarded, so it accepts them where its client does (RFC 9110, section 10.1.4).
+pub(crate) fn to_target(headers: &mut HeaderMap, version: Version, peer: &HeaderValue) {
+    let trailers = headers.get_all(TE).iter().any(accepts_trailers);
     strip_hop_by_hop(headers);
     headers.remove(EXPECT);
+    if trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+        headers.insert(CONNECTION, HeaderValue::from_static("te"));
+    }
     append_via(headers, version);
     append_forwarded_for(headers, peer);
-}
-
-/// Adds the `Host` that HTTP/1.0 clients may leave out: empty, as the authority is not known (RFC 9112, section 3.2).
-pub(crate) fn ensure_host(headers: &mut HeaderMap) {
-    if !headers.contains_key(HOST) {
-        headers.insert(HOST, HeaderValue::from_static(""));
+    // What this hop knows for sure; what the client says of an earlier one it may have made up.
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+    if let Some(host) = headers.get(HOST).cloned() {
+        headers.insert(X_FORWARDED_HOST, host);
     }
 }
 
 /// Makes a target's response headers those of the response to the client.
-pub(crate) fn to_client(headers: &mut HeaderMap, version: Version) {
-    strip_hop_by_hop(headers);
-    append_via(headers, version);
+pub(crate) fn to_client(head: &mut response::Parts) {
+    strip_hop_by_hop(&mut head.headers);
+    if head.status == StatusCode::NO_CONTENT {
+        // Must not be there (RFC 9110, section 8.6).
+        head.headers.remove(CONTENT_LENGTH);
+    }
+    append_via(&mut head.headers, head.version);
+}
+
+/// Whether a response can be handed on: nobody asked for another protocol or for a coding but chunked.
+pub(crate) fn forwardable(head: &response::Parts) -> bool {
+    let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
+    head.status != StatusCode::SWITCHING_PROTOCOLS
+        && codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+        && codings.next().is_none()
 }
 
 /// Whether a target refused, being full.
@@ -107,17 +122,22 @@ impl Verdict {
     }
 }
 
+fn accepts_trailers(value: &HeaderValue) -> bool {
+    value.as_bytes().split(|b| *b == b',').any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+}
+
 fn strip_hop_by_hop(headers: &mut HeaderMap) {
     // Named by `Connection` first, while it is there; it is rare enough that the allocation does not matter.
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
-        .filter_map(|v| v.to_str().ok())
-        .flat_map(|v| v.split(','))
-        .filter_map(|name| name.trim().parse().ok())
+        .flat_map(|value| value.as_bytes().split(|b| *b == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|name| !name.eq_ignore_ascii_case(b"keep-alive") && !name.eq_ignore_ascii_case(b"close"))
+        .filter_map(|name| HeaderName::from_bytes(name).ok())
         .collect();
     // A client must not be able to strip what makes the request whole.
-    for name in named.iter().filter(|name| **name != HOST && **name != http::header::CONTENT_LENGTH) {
+    for name in named.iter().filter(|name| **name != HOST && **name != CONTENT_LENGTH) {
         headers.remove(name);
     }
     for name in [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE] {
@@ -126,21 +146,26 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 fn append_via(headers: &mut HeaderMap, version: Version) {
-    let via = if version == Version::HTTP_10 { "1.0 galton" } else { "1.1 galton" };
+    let via = match version {
+        Version::HTTP_2 => "2.0 galton",
+        Version::HTTP_10 => "1.0 galton",
+        _ => "1.1 galton",
+    };
     headers.append(VIA, HeaderValue::from_static(via));
 }
 
-fn append_forwarded_for(headers: &mut HeaderMap, peer: IpAddr) {
-    let mut chain = String::new();
-    for earlier in headers.get_all(X_FORWARDED_FOR).iter().filter_map(|v| v.to_str().ok()) {
-        chain.push_str(earlier);
-        chain.push_str(", ");
+fn append_forwarded_for(headers: &mut HeaderMap, peer: &HeaderValue) {
+    let mut chain = Vec::new();
+    for earlier in headers.get_all(X_FORWARDED_FOR) {
+        chain.extend_from_slice(earlier.as_bytes());
+        chain.extend_from_slice(b", ");
     }
-    // Writing to a String cannot fail.
-    let _ = write!(chain, "{peer}");
-    if let Ok(chain) = HeaderValue::from_str(&chain) {
-        headers.insert(X_FORWARDED_FOR, chain);
+    if chain.is_empty() {
+        headers.insert(X_FORWARDED_FOR, peer.clone());
+        return;
     }
+    chain.extend_from_slice(peer.as_bytes());
+    headers.insert(X_FORWARDED_FOR, HeaderValue::from_bytes(&chain).expect("joined from values of headers"));
 }
 
 fn display(value: &impl std::fmt::Display) -> HeaderValue {
@@ -170,29 +195,53 @@ mod tests {
             ("x-secret", "1"),
             ("keep-alive", "timeout=5"),
             ("proxy-connection", "close"),
-            ("te", "trailers"),
+            ("te", "gzip"),
             ("transfer-encoding", "chunked"),
             ("upgrade", "websocket"),
             ("expect", "100-continue"),
             ("content-length", "3"),
             ("galton-hold-ns", "7"),
         ]);
-        to_target(&mut headers, Version::HTTP_11, IpAddr::from([10, 0, 0, 9]));
+        to_target(&mut headers, Version::HTTP_11, &HeaderValue::from_static("10.0.0.9"));
         let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
-        assert_eq!(names, ["content-length", "galton-hold-ns", "host", "via", "x-forwarded-for"]);
+        let forwarded = ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
+        assert_eq!(names, [&["content-length", "galton-hold-ns", "host", "via"][..], &forwarded].concat());
         assert_eq!(headers["host"], "example.org");
         assert_eq!(headers["via"], "1.1 galton");
-        assert_eq!(headers["x-forwarded-for"], "10.0.0.9");
+        assert_eq!(forwarded.map(|name| &headers[name]), ["10.0.0.9", "example.org", "http"]);
     }
 
     #[test]
     fn the_chain_of_proxies_grows() {
         let mut headers = map(&[("via", "1.0 first"), ("x-forwarded-for", "1.1.1.1"), ("x-forwarded-for", "2.2.2.2")]);
-        to_target(&mut headers, Version::HTTP_10, IpAddr::from([3, 3, 3, 3]));
+        to_target(&mut headers, Version::HTTP_10, &HeaderValue::from_static("3.3.3.3"));
         assert_eq!(headers.get_all("via").iter().collect::<Vec<_>>(), ["1.0 first", "1.0 galton"]);
         assert_eq!(headers["x-forwarded-for"], "1.1.1.1, 2.2.2.2, 3.3.3.3");
         assert_eq!(headers.get_all("x-forwarded-for").iter().count(), 1);
+    }
+
+    #[test]
+    fn trailers_are_accepted_where_the_client_does() {
+        let mut headers = map(&[("te", "gzip;q=0.5, Trailers"), ("connection", "te")]);
+        to_target(&mut headers, Version::HTTP_2, &HeaderValue::from_static("3.3.3.3"));
+        assert_eq!((&headers["te"], &headers["connection"]), (&"trailers".parse().unwrap(), &"te".parse().unwrap()));
+        assert_eq!(headers["via"], "2.0 galton");
+    }
+
+    #[test]
+    fn what_nobody_asked_for_is_not_handed_on() {
+        let response = |status, coding: &[(&'static str, &'static str)]| {
+            let (mut head, ()) = http::Response::new(()).into_parts();
+            (head.status, head.headers) = (status, map(coding));
+            head
+        };
+        assert!(forwardable(&response(StatusCode::OK, &[("transfer-encoding", "chunked")])));
+        assert!(!forwardable(&response(StatusCode::OK, &[("transfer-encoding", "gzip, chunked")])));
+        assert!(!forwardable(&response(StatusCode::SWITCHING_PROTOCOLS, &[])));
+        let mut empty = response(StatusCode::NO_CONTENT, &[("content-length", "0")]);
+        to_client(&mut empty);
+        assert!(!empty.headers.contains_key("content-length"));
     }
 
     #[test]

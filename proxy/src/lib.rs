@@ -5,7 +5,7 @@
 //! server has another.
 //!
 //! ```text
-//!   server ─► forward ─► call ─► engine ─► Host        one task per connection, one engine per host
+//!   server ─► connection ─► forward ─► call ─► engine ─► Host     one task per connection, one engine per host
 //!                │                 │  ▲
 //!                ▼                 ▼  │
 //!      replay · upstream · body   timers, posts, records; watch (fleet), wake (queues), counts (scans)
@@ -15,9 +15,13 @@ mod app;
 mod body;
 mod call;
 mod calls;
+mod client_io;
+mod connection;
 mod counts;
+mod declined;
 mod engine;
 mod forward;
+mod front;
 mod headers;
 mod limits;
 mod metrics;
@@ -26,6 +30,7 @@ mod proxy;
 mod ready;
 mod recording;
 mod replay;
+mod request;
 mod server;
 #[cfg(test)]
 mod tests;

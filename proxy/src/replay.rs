@@ -3,16 +3,19 @@
 //! It streams: what an attempt reads from the client goes to its target at once, and into a buffer of [`REPLAY_BYTES`]
 //! from which a later attempt begins. A body longer than that cannot be sent again once the buffer has overflowed.
 //! At any time one attempt reads; the body of an earlier one ends in an error, which closes its connection.
+//! So does a body that is too long, or of which nothing comes: it is the client's fault then, and no target's.
 
 use std::cell::RefCell;
 use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tokio::time::{Instant, Sleep, sleep};
 
 use crate::limits::REPLAY_BYTES;
 
@@ -33,12 +36,35 @@ pub(crate) struct AttemptBody<B: Body<Data = Bytes> + Unpin = Incoming> {
     trailers_sent: bool,
 }
 
+/// What a client's body may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BodyLimits {
+    /// Bytes at most.
+    pub(crate) bytes: u64,
+    /// The longest time, and at most twice that, in which nothing comes.
+    pub(crate) patience: Duration,
+}
+
+/// What is wrong with a client's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Fault {
+    /// It broke off.
+    #[error("the client's request body broke off")]
+    Broken,
+    /// It is longer than it may be.
+    #[error("the client's request body is too large")]
+    TooLarge,
+    /// Nothing comes.
+    #[error("the client's request body does not come")]
+    Slow,
+}
+
 /// Why an attempt's body ended.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BodyError {
-    /// The client broke off.
-    #[error("the client's request body broke off")]
-    Client,
+    /// It is the client's fault.
+    #[error(transparent)]
+    Client(Fault),
     /// Another attempt reads now, or the request is over.
     #[error("the request's body is no longer wanted here")]
     Superseded,
@@ -46,11 +72,18 @@ pub(crate) enum BodyError {
 
 struct Source<B> {
     client: Option<B>,
+    limits: BodyLimits,
+    /// Bytes that came.
+    came: u64,
+    /// Runs while the client is waited for.
+    timer: Option<Pin<Box<Sleep>>>,
+    /// Something came since the timer was set.
+    moved: bool,
     buffer: BytesMut,
     trailers: Option<HeaderMap>,
     /// Whether the buffer, and with it all that was read, is gone.
     overflowed: bool,
-    broken: bool,
+    fault: Option<Fault>,
     attempt: u32,
     reader: Option<Waker>,
 }
@@ -58,16 +91,20 @@ struct Source<B> {
 // === impl RequestBody ===
 
 impl<B: Body<Data = Bytes> + Unpin> RequestBody<B> {
-    pub(crate) fn new(client: B) -> Self {
+    pub(crate) fn new(client: B, limits: BodyLimits) -> Self {
         if client.is_end_stream() {
             return Self { source: None };
         }
         let source = Source {
             client: Some(client),
+            limits,
+            came: 0,
+            timer: None,
+            moved: false,
             buffer: BytesMut::new(),
             trailers: None,
             overflowed: false,
-            broken: false,
+            fault: None,
             attempt: 0,
             reader: None,
         };
@@ -85,9 +122,22 @@ impl<B: Body<Data = Bytes> + Unpin> RequestBody<B> {
         self.source.as_ref().is_none_or(|source| !source.borrow().overflowed)
     }
 
-    /// Whether the client broke off within the body.
-    pub(crate) fn broken(&self) -> bool {
-        self.source.as_ref().is_some_and(|source| source.borrow().broken)
+    /// What the client did wrong within the body.
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        self.source.as_ref().and_then(|source| source.borrow().fault)
+    }
+
+    /// Whether there is a body at all.
+    pub(crate) fn is_some(&self) -> bool {
+        self.source.is_some()
+    }
+
+    /// Whether the client may still send some of it.
+    pub(crate) fn unread(&self) -> bool {
+        self.source.as_ref().is_some_and(|source| {
+            let source = source.borrow();
+            source.fault.is_some() || source.client.as_ref().is_some_and(|client| !client.is_end_stream())
+        })
     }
 }
 
@@ -132,7 +182,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for AttemptBody<B> {
         self.source.as_ref().is_none_or(|source| {
             let source = source.borrow();
             let all_sent = self.sent == source.buffer.len() && (self.trailers_sent || source.trailers.is_none());
-            all_sent && !source.broken && source.client.as_ref().is_none_or(Body::is_end_stream)
+            all_sent && source.fault.is_none() && source.client.as_ref().is_none_or(Body::is_end_stream)
         })
     }
 
@@ -167,9 +217,10 @@ impl<B: Body<Data = Bytes> + Unpin> Source<B> {
 
     fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Some(client) = &mut self.client else {
-            return Poll::Ready(self.broken.then_some(Err(BodyError::Client)));
+            return Poll::Ready(self.fault.map(|fault| Err(BodyError::Client(fault))));
         };
         match Pin::new(client).poll_frame(cx) {
+            Poll::Pending if self.overdue(cx) => self.fail(Fault::Slow),
             Poll::Pending => {
                 self.reader = Some(cx.waker().clone());
                 Poll::Pending
@@ -178,16 +229,39 @@ impl<B: Body<Data = Bytes> + Unpin> Source<B> {
                 self.client = None;
                 Poll::Ready(None)
             }
-            Poll::Ready(Some(Err(_))) => {
-                self.client = None;
-                self.broken = true;
-                Poll::Ready(Some(Err(BodyError::Client)))
-            }
+            Poll::Ready(Some(Err(_))) => self.fail(Fault::Broken),
             Poll::Ready(Some(Ok(frame))) => {
+                self.moved = true;
+                self.came += frame.data_ref().map_or(0, |data| data.len() as u64);
+                if self.came > self.limits.bytes {
+                    return self.fail(Fault::TooLarge);
+                }
                 self.keep(&frame);
                 Poll::Ready(Some(Ok(frame)))
             }
         }
+    }
+
+    fn fail(&mut self, fault: Fault) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.client = None;
+        self.fault = Some(fault);
+        Poll::Ready(Some(Err(BodyError::Client(fault))))
+    }
+
+    /// Whether nothing came for too long. The timer is set when the client is first waited for, and anew when it fires.
+    fn overdue(&mut self, cx: &mut Context<'_>) -> bool {
+        let patience = self.limits.patience;
+        if self.timer.is_none() {
+            self.moved = false;
+        }
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(patience)));
+        while timer.as_mut().poll(cx).is_ready() {
+            if !std::mem::take(&mut self.moved) {
+                return true;
+            }
+            timer.as_mut().reset(Instant::now() + patience);
+        }
+        false
     }
 
     fn keep(&mut self, frame: &Frame<Bytes>) {
@@ -245,9 +319,16 @@ mod tests {
         }
     }
 
+    const LIMITS: BodyLimits = BodyLimits { bytes: 1 << 20, patience: Duration::from_secs(20) };
+
     fn body(chunks: &[&[u8]], ends: bool) -> RequestBody<Frames> {
         let frames = chunks.iter().map(|c| Frame::data(Bytes::copy_from_slice(c))).collect();
-        RequestBody::new(Frames { frames, ends })
+        RequestBody::new(Frames { frames, ends }, LIMITS)
+    }
+
+    /// Timers need a runtime.
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
     }
 
     fn read(body: AttemptBody<Frames>) -> Vec<u8> {
@@ -276,7 +357,7 @@ mod tests {
         let mut trailers = HeaderMap::new();
         trailers.insert("checksum", http::HeaderValue::from_static("7"));
         let frames = [Frame::data(Bytes::from_static(b"x")), Frame::trailers(trailers)].into();
-        let body = RequestBody::new(Frames { frames, ends: true });
+        let body = RequestBody::new(Frames { frames, ends: true }, LIMITS);
         for _ in 0..2 {
             let all = body.attempt().collect().now_or_never().unwrap().unwrap();
             assert_eq!(all.trailers().unwrap()["checksum"], "7");
@@ -299,6 +380,8 @@ mod tests {
 
     #[test]
     fn an_earlier_attempt_is_woken_and_ends_in_an_error() {
+        let runtime = runtime();
+        let _entered = runtime.enter();
         let body = body(&[], false);
         let flag = Arc::new(Flag(AtomicBool::new(false)));
         let waker = Waker::from(Arc::clone(&flag));
@@ -317,5 +400,33 @@ mod tests {
         let mut attempt = body.attempt();
         drop(body);
         assert!(matches!(attempt.frame().now_or_never(), Some(Some(Err(BodyError::Superseded)))));
+    }
+
+    #[test]
+    fn a_body_that_is_too_long_ends_where_it_is() {
+        let limits = BodyLimits { bytes: 5, ..LIMITS };
+        let frames = || [Frame::data(Bytes::from_static(b"three")), Frame::data(Bytes::from_static(b"!"))].into();
+        let exact = RequestBody::new(Frames { frames: frames(), ends: true }, BodyLimits { bytes: 6, ..LIMITS });
+        assert_eq!(read(exact.attempt()), b"three!");
+        let longer = RequestBody::new(Frames { frames: frames(), ends: true }, limits);
+        let sent = longer.attempt().collect().now_or_never().expect("all there");
+        assert!(matches!(sent, Err(BodyError::Client(Fault::TooLarge))));
+        assert_eq!(longer.fault(), Some(Fault::TooLarge));
+        assert!(longer.unread());
+    }
+
+    #[test]
+    fn a_body_of_which_nothing_comes_is_given_up() {
+        runtime().block_on(async {
+            let limits = BodyLimits { patience: Duration::from_millis(30), ..LIMITS };
+            let frames = [Frame::data(Bytes::from_static(b"some"))].into();
+            let slow = RequestBody::new(Frames { frames, ends: false }, limits);
+            let before = Instant::now();
+            let mut attempt = slow.attempt();
+            assert_eq!(attempt.frame().await.unwrap().unwrap().into_data().unwrap(), "some");
+            assert!(matches!(attempt.frame().await, Some(Err(BodyError::Client(Fault::Slow)))));
+            assert!(before.elapsed() >= limits.patience);
+            assert_eq!(slow.fault(), Some(Fault::Slow));
+        });
     }
 }

@@ -68,7 +68,7 @@ impl Thread {
             // Nobody listens if another host could not be assembled.
             let _ = assembles.send(());
             drop(assembles);
-            serve(proxy, info, listeners, capacity, ready, args.scaler, shutdown).await
+            serve(proxy, args, info, listeners, capacity, ready, shutdown).await
         })
     }
 }

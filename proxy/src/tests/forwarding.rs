@@ -48,7 +48,11 @@ fn a_request_goes_through_and_comes_back_with_what_the_proxy_says() {
         assert_eq!(seen[0].headers["host"], "galton.test");
         assert_eq!(seen[0].headers["galton-hold-ns"], "5");
         assert_eq!(seen[0].headers["x-forwarded-for"], "127.0.0.1");
-        assert!(!seen[0].headers.contains_key("x-private") && !seen[0].headers.contains_key("te"));
+        assert!(!seen[0].headers.contains_key("x-private"));
+        assert_eq!(
+            (&seen[0].headers["te"], &seen[0].headers["connection"]),
+            (&"trailers".parse().unwrap(), &"te".parse().unwrap())
+        );
         let records = rig.records();
         assert_eq!((records.len(), records[0].request.0, records[0].kind), (1, 17, DecisionKind::Accept));
         rig.settled().await;

@@ -13,12 +13,13 @@ use tokio::task::spawn_local;
 use super::rig::{Client, FakeTarget, args, count, full, get, metrics, run, until};
 use crate::app::{assemble, configured};
 use crate::call::{Asking, Call, Step};
+use crate::limits::ClientLimits;
 use crate::proxy::Proxy;
 use crate::server::{Capacity, Server};
 
 /// A host that runs and knows one target, without a scaler.
 fn host(dir: &Path, target: &FakeTarget) -> Rc<Proxy> {
-    let args = args(dir, "round_robin", ([127, 0, 0, 1], 1).into());
+    let args = args(dir, "round_robin", ([127, 0, 0, 1], 1).into(), &[]);
     let proxy = assemble(&args, configured(&args).unwrap(), metrics(dir), HostId(0)).unwrap();
     proxy.outside.upstreams.learn(&target.member());
     proxy.begin(Start { t0_ns: mono_ns() }, 1, &[target.member()]).unwrap();
@@ -28,7 +29,9 @@ fn host(dir: &Path, target: &FakeTarget) -> Rc<Proxy> {
 async fn served(proxy: Rc<Proxy>, capacity: Capacity) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
-    spawn_local(async move { match Server::new(proxy, capacity).accept_all(&[listener]).await {} });
+    spawn_local(async move {
+        match Server::new(proxy, ClientLimits::parse(&[]), capacity).accept_all(&[listener]).await {}
+    });
     addr
 }
 
@@ -130,7 +133,7 @@ fn a_task_that_panics_gives_its_slot_back() {
 #[test]
 fn what_does_not_fit_together_is_said_before_anything_starts() {
     let dir = tempfile::tempdir().unwrap();
-    let mut args = args(dir.path(), "least_conns", ([127, 0, 0, 1], 1).into());
+    let mut args = args(dir.path(), "least_conns", ([127, 0, 0, 1], 1).into(), &[]);
     args.map = None;
     let error = configured(&args).unwrap_err().to_string();
     assert!(error.contains("--map"), "{error}");

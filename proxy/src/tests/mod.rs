@@ -5,5 +5,8 @@
 mod aborts;
 mod fleet;
 mod forwarding;
+mod http1;
+mod http2;
 mod limits;
+mod patience;
 mod rig;

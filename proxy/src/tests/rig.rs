@@ -28,6 +28,7 @@ use hyper::client::conn::http1::SendRequest;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
@@ -281,8 +282,8 @@ struct Cli {
     args: Args,
 }
 
-/// The arguments of a proxy, with every file in that directory.
-pub(super) fn args(dir: &Path, scenario: &str, scaler: SocketAddr) -> Args {
+/// The arguments of a proxy, with every file in that directory, and `more`.
+pub(super) fn args(dir: &Path, scenario: &str, scaler: SocketAddr, more: &[&str]) -> Args {
     let all: serde_json::Value = serde_json::from_str(include_str!("../../testdata/scenarios.json")).unwrap();
     std::fs::write(dir.join("scenario.json"), serde_json::to_vec(&all[scenario]).unwrap()).unwrap();
     let file = |name: &str| dir.join(name).display().to_string();
@@ -293,7 +294,8 @@ pub(super) fn args(dir: &Path, scenario: &str, scaler: SocketAddr) -> Args {
         ("--records", file("records")),
     ];
     let words = flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]);
-    Cli::parse_from(std::iter::once("proxy".to_owned()).chain(words)).args
+    let more = more.iter().map(|word| (*word).to_owned());
+    Cli::parse_from(std::iter::once("proxy".to_owned()).chain(words).chain(more)).args
 }
 
 pub(super) fn metrics(dir: &Path) -> Rc<Metrics> {
@@ -304,14 +306,23 @@ pub(super) fn metrics(dir: &Path) -> Rc<Metrics> {
 impl Rig {
     /// A running proxy that knows these targets.
     pub(super) async fn start(scenario: &str, targets: &[&FakeTarget]) -> Self {
-        Self::connect(scenario, Some(mono_ns()), targets).await
+        Self::start_with(scenario, targets, &[]).await
+    }
+
+    /// The same with these flags.
+    pub(super) async fn start_with(scenario: &str, targets: &[&FakeTarget], flags: &[&str]) -> Self {
+        Self::launch(scenario, Some(mono_ns()), targets, flags).await
     }
 
     /// A proxy; without T0 it waits for the start.
     pub(super) async fn connect(scenario: &str, t0_ns: Option<u64>, targets: &[&FakeTarget]) -> Self {
+        Self::launch(scenario, t0_ns, targets, &[]).await
+    }
+
+    async fn launch(scenario: &str, t0_ns: Option<u64>, targets: &[&FakeTarget], flags: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let scaler = FakeScaler::start(hello(t0_ns, 1, targets)).await;
-        let args = args(dir.path(), scenario, scaler.addr);
+        let args = args(dir.path(), scenario, scaler.addr, flags);
         let scenario = configured(&args).unwrap();
         let map = load_map(dir.path(), &scenario, targets);
         let listener = galton_runtime::role::bind(([127, 0, 0, 1], 0).into()).unwrap();
@@ -322,8 +333,7 @@ impl Rig {
         let info = HostInfo { host: HostId(0), data: addr.to_string(), admin: "127.0.0.1:1".to_owned() };
         let part = Ready::parts(1, &ready).remove(0);
         let capacity = Capacity::of(usize::MAX);
-        let scaler_addr = scaler.addr.to_string();
-        let serving = serve(proxy, info, vec![listener], capacity, part, scaler_addr, shutdown.clone());
+        let serving = serve(proxy, args, info, vec![listener], capacity, part, shutdown.clone());
         let served = spawn_local(serving);
         until("the watch", || ready.load(Ordering::Relaxed)).await;
         Self { dir, addr, scaler, map, t0_ns: t0_ns.unwrap_or_default(), shutdown, served }
@@ -434,4 +444,52 @@ pub(super) fn get() -> Request<Body> {
 
 pub(super) fn post(body: Body) -> Request<Body> {
     Request::post("/").header("host", "galton.test").body(body).unwrap()
+}
+
+// === raw clients ===
+
+/// A connection on which tests write bytes of their own.
+pub(super) struct Raw {
+    pub(super) stream: TcpStream,
+    read: Vec<u8>,
+}
+
+impl Raw {
+    pub(super) async fn connect(addr: SocketAddr) -> Self {
+        Self { stream: TcpStream::connect(addr).await.unwrap(), read: Vec::new() }
+    }
+
+    pub(super) async fn send(&mut self, bytes: &str) {
+        self.stream.write_all(bytes.as_bytes()).await.unwrap();
+    }
+
+    /// Everything until what was read contains this.
+    pub(super) async fn until(&mut self, end: &str) -> String {
+        while !contains(&self.read, end.as_bytes()) {
+            assert!(self.more().await, "ended before {end:?}: {:?}", String::from_utf8_lossy(&self.read));
+        }
+        String::from_utf8_lossy(&std::mem::take(&mut self.read)).into_owned()
+    }
+
+    /// Everything until the proxy ends the connection.
+    pub(super) async fn rest(&mut self) -> String {
+        while self.more().await {}
+        String::from_utf8_lossy(&std::mem::take(&mut self.read)).into_owned()
+    }
+
+    async fn more(&mut self) -> bool {
+        let reading = self.stream.read_buf(&mut self.read);
+        matches!(tokio::time::timeout(PATIENCE, reading).await.expect("the proxy says nothing"), Ok(1..))
+    }
+}
+
+/// What comes back for these bytes until the proxy ends the connection.
+pub(super) async fn exchange(addr: SocketAddr, bytes: &str) -> String {
+    let mut raw = Raw::connect(addr).await;
+    raw.send(bytes).await;
+    raw.rest().await
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
 }

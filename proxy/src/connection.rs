@@ -1,0 +1,292 @@
+//! One connection of a client, from its first bytes to its end: HTTP/1.1, or HTTP/2 with prior knowledge.
+//!
+//! The first bytes are looked at, not read, so that HTTP/1.1 pays for the choice once per connection. The HTTP library
+//! drives the protocol; how long a client may take for what is decided here, on one timer per connection that is set
+//! anew only when it fires, or when a head does not come whole: a request on a quick connection sets none.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io::{self, Cursor};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::rt::Executor;
+use hyper::server::conn::{http1, http2};
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::task::spawn_local;
+use tokio::time::{Instant, Sleep, sleep, timeout};
+use tracing::Instrument;
+
+use crate::body::ProxyBody;
+use crate::client_io::ClientIo;
+use crate::declined::HEAD_TIMEOUT;
+use crate::forward::forward;
+use crate::front::{Client, Waiting};
+use crate::limits::{self, ClientLimits};
+
+/// How an HTTP/2 connection begins (RFC 9113, section 3.4), as far as no method of HTTP/1.1 does.
+const PREFACE: &[u8; 3] = b"PRI";
+
+/// What a connection begins with.
+enum Beginning {
+    Http1,
+    Http2,
+    /// So few bytes that it may be either.
+    Short,
+    /// It ended, the host drains, or not a byte came in time.
+    Nothing,
+}
+
+/// How the HTTP library was done with a connection.
+enum Ended {
+    /// It ended it.
+    Done(hyper::Result<()>),
+    /// The client takes too long.
+    Overdue(Waiting),
+    /// The client holds up what is over.
+    Doomed,
+}
+
+/// Starts the tasks of HTTP/2 streams on this thread.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ThisThread;
+
+/// The timer of one connection.
+struct Watch<'a> {
+    limits: &'a ClientLimits,
+    sleep: Pin<&'a mut Sleep>,
+    /// What the timer was set for.
+    armed: Waiting,
+}
+
+/// Serves a connection until either side ends it.
+pub(crate) async fn serve(mut stream: TcpStream, client: Rc<Client>) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(peer = %client.peer, %error, "cannot switch off Nagle's algorithm");
+    }
+    match begin(&stream, &client).await {
+        Beginning::Http1 => serve_http1(stream, client).await,
+        Beginning::Http2 => serve_http2(stream, client).await,
+        Beginning::Short => {
+            let first = timeout(client.front.limits.head(), more(&mut stream)).await;
+            let Ok(Ok(first)) = first else { return };
+            let http2 = first == PREFACE;
+            let (rest, out) = stream.into_split();
+            let whole = tokio::io::join(Cursor::new(first).chain(rest), out);
+            if http2 { serve_http2(whole, client).await } else { serve_http1(whole, client).await }
+        }
+        Beginning::Nothing => {}
+    }
+}
+
+/// Looks at the first bytes and leaves them where they are.
+async fn begin(stream: &TcpStream, client: &Client) -> Beginning {
+    let mut first = [0; PREFACE.len()];
+    let peeking = poll_fn(|cx| {
+        if client.front.draining() {
+            return Poll::Ready(Ok(0));
+        }
+        stream.poll_peek(cx, &mut ReadBuf::new(&mut first))
+    });
+    let peeked = timeout(client.front.limits.head(), peeking).await;
+    match peeked {
+        // No answer: nothing was asked, and a client that connects ahead would take it for that to its first request.
+        Err(_) | Ok(Err(_) | Ok(0)) => Beginning::Nothing,
+        Ok(Ok(n)) if n == PREFACE.len() && first == *PREFACE => Beginning::Http2,
+        Ok(Ok(n)) if PREFACE.starts_with(&first[..n]) => Beginning::Short,
+        Ok(Ok(_)) => Beginning::Http1,
+    }
+}
+
+/// Reads until it cannot be, or is, the beginning of HTTP/2.
+async fn more(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let mut first = Vec::with_capacity(PREFACE.len());
+    while first.len() < PREFACE.len() && PREFACE.starts_with(&first) {
+        first.push(stream.read_u8().await?);
+    }
+    Ok(first)
+}
+
+async fn serve_http1<S: AsyncRead + AsyncWrite + Unpin>(stream: S, client: Rc<Client>) {
+    let limits = client.front.limits;
+    client.read();
+    let io = TokioIo::new(ClientIo::new(stream, Rc::clone(&client)));
+    let mut connection = http1::Builder::new()
+        .header_read_timeout(None)
+        .max_buf_size(limits::CLIENT_BUFFER_BYTES)
+        .max_header_size(limits.max_header_bytes as usize)
+        .serve_connection(io, service(&client));
+    let mut watch = Watch { limits: &limits, sleep: pin!(sleep(limits.head())), armed: client.waiting() };
+    let mut told = false;
+    let ended = poll_fn(|cx| {
+        if client.front.draining() && !told {
+            told = true;
+            Pin::new(&mut connection).graceful_shutdown();
+        }
+        if let Poll::Ready(ended) = Pin::new(&mut connection).poll(cx) {
+            return Poll::Ready(Ended::Done(ended));
+        }
+        watch.poll(&client, cx)
+    })
+    .await;
+    let stream = connection.into_parts().io.into_inner().into_inner();
+    end_http1(stream, &client, ended).await;
+}
+
+/// What is left to do for a client when the HTTP library is done with it.
+async fn end_http1<S: AsyncRead + AsyncWrite + Unpin>(stream: S, client: &Client, ended: Ended) {
+    match ended {
+        Ended::Done(Err(error)) if error.is_parse() => {
+            // Answered by the HTTP library.
+            tracing::debug!(peer = %client.peer, %error, "not HTTP");
+            linger(stream).await;
+        }
+        Ended::Done(Err(error)) => tracing::debug!(peer = %client.peer, %error, "connection to a client broke"),
+        Ended::Done(Ok(())) if client.lingers() => linger(stream).await,
+        Ended::Overdue(Waiting::Head(_)) => answer_head_timeout(stream).await,
+        Ended::Done(Ok(())) | Ended::Overdue(_) | Ended::Doomed => {}
+    }
+}
+
+async fn serve_http2<S: AsyncRead + AsyncWrite + Unpin>(stream: S, client: Rc<Client>) {
+    let limits = client.front.limits;
+    client.speaks_http2();
+    let io = TokioIo::new(ClientIo::new(stream, Rc::clone(&client)));
+    let mut connection = pin!(
+        http2::Builder::new(ThisThread)
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(limits::STREAMS)
+            .max_header_list_size(limits.max_header_bytes)
+            .initial_stream_window_size(limits::STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(limits::CONNECTION_WINDOW_BYTES)
+            .max_send_buf_size(limits::SEND_BUFFER_BYTES)
+            .max_pending_accept_reset_streams(limits::PENDING_RESETS)
+            .max_local_error_reset_streams(limits::ERROR_RESETS)
+            .serve_connection(io, service(&client))
+    );
+    let mut watch = Watch { limits: &limits, sleep: pin!(sleep(limits.idle())), armed: client.waiting() };
+    let mut told = false;
+    let ended = poll_fn(|cx| {
+        loop {
+            if client.front.draining() && !told {
+                told = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                return Poll::Ready(Ended::Done(ended));
+            }
+            match ready!(watch.poll(&client, cx)) {
+                // An idle connection is first sent GOAWAY: a request may be on its way.
+                Ended::Overdue(Waiting::Idle(_)) if !told => {
+                    told = true;
+                    connection.as_mut().graceful_shutdown();
+                    watch.arm(client.waiting());
+                }
+                ended => return Poll::Ready(ended),
+            }
+        }
+    })
+    .await;
+    if let Ended::Done(Err(error)) = ended {
+        tracing::debug!(peer = %client.peer, %error, "connection to a client broke");
+    }
+}
+
+/// Every request of this client goes the same way.
+fn service(
+    client: &Rc<Client>,
+) -> impl Service<
+    Request<Incoming>,
+    Response = Response<ProxyBody>,
+    Error = Infallible,
+    Future = impl Future<Output = Result<Response<ProxyBody>, Infallible>> + use<>,
+> + use<> {
+    let client = Rc::clone(client);
+    service_fn(move |request: Request<Incoming>| {
+        let span =
+            tracing::debug_span!("request", peer = %client.peer, method = %request.method(), uri = %request.uri());
+        let response = forward(Rc::clone(&client), request);
+        async move { Ok(response.await) }.instrument(span)
+    })
+}
+
+async fn answer_head_timeout<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
+    let answering = async {
+        stream.write_all(HEAD_TIMEOUT).await?;
+        stream.shutdown().await
+    };
+    // A client that does not even read this is not waited for.
+    if let Ok(Ok(())) = timeout(limits::LINGER.0, answering).await {
+        linger(stream).await;
+    }
+}
+
+/// Reads what a client still sends, so that it can read what it was sent.
+async fn linger<S: AsyncRead + Unpin>(mut stream: S) {
+    let (longest, most) = limits::LINGER;
+    let reading = async {
+        let mut left = most;
+        let mut scratch = vec![0; 16 * 1024];
+        while let Ok(n @ 1..) = stream.read(&mut scratch).await {
+            left = left.saturating_sub(n);
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    let _ = timeout(longest, reading).await;
+}
+
+// === impl Watch ===
+
+impl Watch<'_> {
+    /// Ready when the client has taken too long for what it is waited for.
+    fn poll(&mut self, client: &Client, cx: &mut Context<'_>) -> Poll<Ended> {
+        if client.doomed() {
+            return Poll::Ready(Ended::Doomed);
+        }
+        loop {
+            let waiting = client.waiting();
+            // What is rare is timed from here: a head that does not come whole, a client that does not read. What is
+            // common is looked at when the timer fires, and so ends between once and twice its time.
+            if matches!(waiting, Waiting::Head(_) | Waiting::Stalled(_)) && waiting != self.armed {
+                self.arm(waiting);
+            }
+            ready!(self.sleep.as_mut().poll(cx));
+            if waiting == self.armed && waiting != Waiting::Target {
+                return Poll::Ready(Ended::Overdue(waiting));
+            }
+            self.arm(waiting);
+        }
+    }
+
+    fn arm(&mut self, waiting: Waiting) {
+        self.armed = waiting;
+        let patience = self.patience(waiting);
+        self.sleep.as_mut().reset(Instant::now() + patience);
+    }
+
+    fn patience(&self, waiting: Waiting) -> Duration {
+        match waiting {
+            Waiting::Head(_) => self.limits.head(),
+            Waiting::Idle(_) => self.limits.idle(),
+            // How long a target may take is the host's to decide.
+            Waiting::Stalled(_) | Waiting::Target => self.limits.stall(),
+        }
+    }
+}
+
+// === impl ThisThread ===
+
+impl<F: Future<Output: 'static> + 'static> Executor<F> for ThisThread {
+    fn execute(&self, task: F) {
+        spawn_local(task);
+    }
+}

@@ -1,0 +1,248 @@
+//! What the connections of clients share, and what the parts of one connection know of each other: how many requests are
+//! in flight, whether the host drains, whether a connection is used. One thread, no lock.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+use http::HeaderValue;
+use slab::Slab;
+
+use crate::limits::{self, ClientLimits};
+use crate::proxy::Proxy;
+
+/// What all client connections of a host share.
+pub(crate) struct Front {
+    /// The host.
+    pub(crate) proxy: Rc<Proxy>,
+    /// What it bears of a client.
+    pub(crate) limits: ClientLimits,
+    max_in_flight: usize,
+    in_flight: Cell<usize>,
+    draining: Cell<bool>,
+    /// The task of every connection.
+    connections: RefCell<Slab<Waker>>,
+}
+
+/// One client connection.
+pub(crate) struct Client {
+    /// What it shares with others.
+    pub(crate) front: Rc<Front>,
+    /// Where it comes from.
+    pub(crate) peer: IpAddr,
+    /// The same for `X-Forwarded-For`, made once.
+    pub(crate) forwarded_for: HeaderValue,
+    key: usize,
+    http2: Cell<bool>,
+    /// Requests whose response is not complete: of HTTP/1.1 one at most.
+    ongoing: Cell<u32>,
+    served: Cell<u64>,
+    /// Requests that it took back before they were answered.
+    taken_back: Cell<u32>,
+    /// Bytes came, and no request's head has been complete since.
+    heading: Cell<bool>,
+    /// Writing stands still.
+    stalled: Cell<bool>,
+    written: Cell<u64>,
+    lingers: Cell<bool>,
+    doomed: Cell<bool>,
+}
+
+/// A request in flight, until its response is complete.
+#[derive(Debug)]
+pub(crate) struct Ongoing {
+    client: Rc<Client>,
+    answered: bool,
+}
+
+/// What a connection waits for, and since when: two that are equal are one and the same wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    /// For a request, after so many.
+    Idle(u64),
+    /// For the rest of a request's head, after so many requests.
+    Head(u64),
+    /// For the client to read, after so many writes.
+    Stalled(u64),
+    /// For a response.
+    Target,
+}
+
+// === impl Front ===
+
+impl Front {
+    /// Of a host that has room for so many requests at once.
+    pub(crate) fn new(proxy: Rc<Proxy>, limits: ClientLimits, max_in_flight: usize) -> Rc<Self> {
+        let (in_flight, draining, connections) = (Cell::new(0), Cell::new(false), RefCell::default());
+        Rc::new(Self { proxy, limits, max_in_flight, in_flight, draining, connections })
+    }
+
+    /// No further requests: every connection ends as soon as it can.
+    pub(crate) fn drain(&self) {
+        self.draining.set(true);
+        self.connections.borrow().iter().for_each(|(_, task)| task.wake_by_ref());
+    }
+
+    /// Whether the host takes no further requests.
+    pub(crate) fn draining(&self) -> bool {
+        self.draining.get()
+    }
+}
+
+impl fmt::Debug for Front {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Front")
+            .field("in_flight", &self.in_flight)
+            .field("draining", &self.draining)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl Client ===
+
+impl Client {
+    /// A connection whose task is this one.
+    pub(crate) async fn enter(front: Rc<Front>, peer: IpAddr) -> Rc<Self> {
+        let key = poll_fn(|cx| Poll::Ready(front.connections.borrow_mut().insert(cx.waker().clone()))).await;
+        let forwarded_for = HeaderValue::from_str(&peer.to_string()).expect("an address is ASCII");
+        Rc::new(Self {
+            front,
+            peer,
+            forwarded_for,
+            key,
+            http2: Cell::default(),
+            ongoing: Cell::default(),
+            served: Cell::default(),
+            taken_back: Cell::default(),
+            heading: Cell::default(),
+            stalled: Cell::default(),
+            written: Cell::default(),
+            lingers: Cell::default(),
+            doomed: Cell::default(),
+        })
+    }
+
+    /// It speaks HTTP/2: requests overlap, and answers do not end the connection.
+    pub(crate) fn speaks_http2(&self) {
+        self.http2.set(true);
+    }
+
+    /// Whether it speaks HTTP/2.
+    pub(crate) fn http2(&self) -> bool {
+        self.http2.get()
+    }
+
+    /// Bytes came from it.
+    pub(crate) fn read(&self) {
+        self.heading.set(true);
+    }
+
+    /// It took bytes, or would not.
+    pub(crate) fn wrote(&self, taken: bool) {
+        self.stalled.set(!taken);
+        if taken {
+            self.written.set(self.written.get() + 1);
+        }
+    }
+
+    /// A request is answered before all of it was read: the connection must not be reset before the answer was.
+    pub(crate) fn leave_unread(&self) {
+        self.lingers.set(true);
+    }
+
+    /// Whether it may still send what nobody will read.
+    pub(crate) fn lingers(&self) -> bool {
+        self.lingers.get()
+    }
+
+    /// It took a request back. A connection that does little else is closed: each costs it nothing, and a target a connection.
+    fn took_back(&self) {
+        let taken_back = self.taken_back.get() + 1;
+        self.taken_back.set(taken_back);
+        if taken_back > limits::TAKEN_BACK && u64::from(taken_back) * 2 > self.served.get() {
+            self.doom();
+        }
+    }
+
+    /// It holds up what is over: its connection is closed.
+    pub(crate) fn doom(&self) {
+        self.doomed.set(true);
+        if let Some(task) = self.front.connections.borrow().get(self.key) {
+            task.wake_by_ref();
+        }
+    }
+
+    /// Whether its connection is to be closed at once.
+    pub(crate) fn doomed(&self) -> bool {
+        self.doomed.get()
+    }
+
+    /// What it waits for.
+    pub(crate) fn waiting(&self) -> Waiting {
+        if self.stalled.get() {
+            Waiting::Stalled(self.written.get())
+        } else if self.ongoing.get() > 0 {
+            Waiting::Target
+        } else if self.heading.get() && !self.http2() {
+            Waiting::Head(self.served.get())
+        } else {
+            Waiting::Idle(self.served.get())
+        }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.front.connections.borrow_mut().remove(self.key);
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("peer", &self.peer).field("waiting", &self.waiting()).finish_non_exhaustive()
+    }
+}
+
+// === impl Ongoing ===
+
+impl Ongoing {
+    /// The head of a request is complete; nothing if the host has no room for it.
+    pub(crate) fn begin(client: &Rc<Client>) -> Option<Self> {
+        client.heading.set(false);
+        client.served.set(client.served.get() + 1);
+        let in_flight = &client.front.in_flight;
+        if in_flight.get() >= client.front.max_in_flight {
+            return None;
+        }
+        in_flight.set(in_flight.get() + 1);
+        client.ongoing.set(client.ongoing.get() + 1);
+        Some(Self { client: Rc::clone(client), answered: false })
+    }
+
+    /// There is a response.
+    pub(crate) fn answered(mut self) -> Self {
+        self.answered = true;
+        self
+    }
+
+    /// Whose request it is.
+    pub(crate) fn client(&self) -> &Rc<Client> {
+        &self.client
+    }
+}
+
+impl Drop for Ongoing {
+    fn drop(&mut self) {
+        let Client { front, ongoing, heading, .. } = &*self.client;
+        front.in_flight.set(front.in_flight.get() - 1);
+        ongoing.set(ongoing.get() - 1);
+        // What came meanwhile was the request's body.
+        heading.set(false);
+        if !self.answered {
+            self.client.took_back();
+        }
+    }
+}
