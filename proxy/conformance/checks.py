@@ -11,7 +11,7 @@ class Checks:
     """Counts what holds; the last line is `N passed, N failed`."""
 
     def __init__(self):
-        self.passed = self.failed = 0
+        self.passed = self.failed = self.gaps = 0
 
     def check(self, holds, what):
         print(("ok      " if holds else "FAILED  ") + what, flush=True)
@@ -20,6 +20,14 @@ class Checks:
         else:
             self.failed += 1
         return bool(holds)
+
+    def known_gap(self, closed, what, why):
+        """Something that is known to fail; that it does not any more is news, so it is not known for longer than it is true."""
+        if closed:
+            return self.check(False, f"{what}: holds, but is listed as a gap")
+        self.gaps += 1
+        print(f"gap     {what}: {why}", flush=True)
+        return False
 
     def attempt(self, what, check, *args):
         """A check that may raise: text that it returns is said of it, and an exception is its failure."""
@@ -30,6 +38,8 @@ class Checks:
         return self.check(True, f"{what}: {said}" if isinstance(said, str) else what)
 
     def finish(self):
+        if self.gaps:
+            print(f"\n{self.gaps} known gaps")
         print(f"\n{self.passed} passed, {self.failed} failed")
         sys.exit(1 if self.failed else 0)
 

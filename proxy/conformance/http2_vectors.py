@@ -29,6 +29,8 @@ class Vector:
     fields: tuple = ()
     not_fields: tuple = ()
     replies: tuple = ()
+    # Why it is known to fail; empty: it must not.
+    gap: str = ""
 
 
 def fields(*more, method=b"GET", path=b"/x", scheme=b"http", authority=b"a"):
@@ -75,7 +77,8 @@ REQUESTS = [
     Vector("h2-options-asterisk", "request", "RFC 9113 8.3.1", head(method=b"OPTIONS", path=b"*"), ("200",), "OPTIONS *"),
     Vector("h2-unknown-frame", "frames", "RFC 9113 4.1: MUST be ignored", frame(UNKNOWN, 0, 0, b"x") + head(), ("200",), "GET /x"),
     Vector("h2-early-hints", "1xx", "RFC 9110 15.2: MUST be forwarded", head(), ("103 200",), "GET /x",
-           replies=([b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"],)),
+           replies=([b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"],),
+           gap="the HTTP library's server sends no interim response"),
     Vector("h2-answer-of-this-hop", "answers", "RFC 9113 8.2.2: no fields of a connection", head(), ("200",), "GET /x",
            replies=([b"HTTP/1.1 200 OK\r\nconnection: x-foo\r\nkeep-alive: 5\r\nx-foo: 1\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"],)),
     Vector("h2-answer-breaks-off", "answers", "RFC 9113 8.1: not to be taken for whole", head(), ("200 reset", "502", "reset"), "GET /x",
@@ -125,8 +128,6 @@ BAD_BODIES = [
     ("h2-length-twice", "H2.CL", "RFC 9110 8.6", post(b"hello", (b"content-length", b"5"), (b"content-length", b"6"))),
     ("h2-trailers-without-end", "trailers", "RFC 9113 8.1",
      head(method=b"POST", end=False) + frame(DATA, 0, 1, b"hello") + trailers((b"x", b"1"), end=False)),
-    ("h2-pseudo-in-trailers", "trailers", "RFC 9113 8.1",
-     head(method=b"POST", end=False) + frame(DATA, 0, 1, b"hello") + trailers((b":path", b"/evil"))),
 ]
 
 # A fault of the connection (RFC 9113, 5.4.1).
@@ -157,6 +158,9 @@ BAD_FRAMES = [
 ]
 
 OTHERS = [
+    Vector("h2-pseudo-in-trailers", "trailers", "RFC 9113 8.1",
+           head(method=b"POST", end=False) + frame(DATA, 0, 1, b"hello") + trailers((b":path", b"/evil")), MALFORMED,
+           "none | POST /x incomplete", gap="the HTTP library drops the field and takes the request"),
     Vector("h2-host-against-authority", "pseudo", "RFC 9113 8.3.1: malformed, or the authority counts",
            head((b"host", b"b")), ("200", *MALFORMED), "GET /x | none", ((b"host", b"a"),)),
     Vector("h2-no-authority-and-no-host", "pseudo", "RFC 9113 8.3.1", head(authority=None), ("200", *MALFORMED), "GET /x | none"),

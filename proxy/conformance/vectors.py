@@ -10,7 +10,7 @@ STEPS = {"wait", "eof", "close", "reset"}
 ESCAPES = {b"r": b"\r", b"n": b"\n", b"t": b"\t", b"0": b"\0", b"\\": b"\\"}
 TOKEN = re.compile(rb"\\x([0-9a-f]{2})|\\([rnt0\\])|\{([^{}*]+)\*(\d+)\}|\{([a-z]+)\}|(.)", re.S)
 KEYS = {"class", "source", "send", "methods", "answer", "reach", "with", "without", "no-trailer", "reply", "when", "body",
-        "answer-with", "answer-without"}
+        "answer-with", "answer-without", "gap"}
 RAW, MANY = {"send", "reply"}, {"with", "without", "no-trailer", "answer-with", "answer-without", "reply"}
 
 
@@ -39,6 +39,8 @@ class Vector:
     body: bytes
     answer_fields: list
     answer_not_fields: list
+    # Why it is known to fail; empty: it must not.
+    gap: str
 
 
 def script(text):
@@ -114,7 +116,7 @@ def section(name, entries):
         [field(text) for text in many("with")], [text.encode() for text in many("without")],
         [text.encode() for text in many("no-trailer")], many("reply"), one("when", "end"),
         None if body is None else literal(body.strip('"')),
-        [field(text) for text in many("answer-with")], [text.encode() for text in many("answer-without")],
+        [field(text) for text in many("answer-with")], [text.encode() for text in many("answer-without")], one("gap", ""),
     )
 
 

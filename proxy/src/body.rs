@@ -17,9 +17,9 @@ use tokio::task::{AbortHandle, spawn_local};
 
 use crate::call::Call;
 use crate::front::{Client, Ongoing};
-use crate::limits;
 use crate::replay::RequestBody;
 use crate::upstream::{Lease, Upstreams};
+use crate::{headers, limits};
 
 /// The body of a response, and with it the request's place among those in flight.
 #[derive(Debug)]
@@ -202,7 +202,10 @@ impl Forwarded {
                 let end = if client { AttemptEnd::Closed } else { AttemptEnd::Reset { committed: true } };
                 self.break_off(end, BrokenOff::Target)
             }
-            Some(Ok(frame)) => {
+            Some(Ok(mut frame)) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    headers::keep_trailers(trailers);
+                }
                 self.passed += frame.data_ref().map_or(0, |data| data.len() as u64);
                 // With a known length hyper does not ask again after the last byte.
                 if incoming.is_end_stream() {

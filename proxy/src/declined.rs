@@ -16,6 +16,8 @@ pub(crate) enum Declined {
     Overloaded,
     /// `CONNECT`: this is no tunnel.
     Connect,
+    /// `Max-Forwards: 0`, and this is no origin server (RFC 9110, section 7.6.2).
+    LastHop,
     /// A request-target of a form that its method does not have (RFC 9112, section 3.2).
     TargetInvalid,
     /// The request-target is too long.
@@ -56,6 +58,7 @@ impl Declined {
                 (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "too many requests in flight at this proxy\n")
             }
             Self::Connect => (StatusCode::NOT_IMPLEMENTED, "connect", "this proxy opens no tunnels\n"),
+            Self::LastHop => (StatusCode::NOT_IMPLEMENTED, "last_hop", "max-forwards ends here\n"),
             Self::TargetInvalid => (StatusCode::BAD_REQUEST, "target_invalid", "no such form of request-target here\n"),
             Self::UriTooLong => (StatusCode::URI_TOO_LONG, "uri_too_long", "the request-target is too long\n"),
             Self::HostMissing => (StatusCode::BAD_REQUEST, "host_missing", "the request names no host\n"),
@@ -79,7 +82,12 @@ impl Declined {
     pub(crate) const fn closes(self) -> bool {
         !matches!(
             self,
-            Self::NotStarted | Self::Overloaded | Self::Connect | Self::UriTooLong | Self::ExpectationUnknown
+            Self::NotStarted
+                | Self::Overloaded
+                | Self::Connect
+                | Self::LastHop
+                | Self::UriTooLong
+                | Self::ExpectationUnknown
         )
     }
 

@@ -178,7 +178,7 @@ fn finish_head(engine: &Engine, head: &mut http::response::Parts, attempt: &Atte
     let verdict = Verdict {
         outcome: if ok { Outcome::Ok } else { Outcome::Failed(FailReason::Http) },
         attempts: attempt.attempts,
-        target: Some(attempt.target),
+        target: Some(engine.outside.upstreams.name(attempt.target)),
         recv_ns: seen.recv_ns,
         done_ns: mono_ns(),
         overhead_ns: engine.clock.machine(attempt.overhead),
@@ -219,7 +219,7 @@ fn own_response(engine: &Engine, answer: &Answer, seen: Seen, ongoing: Ongoing) 
     let verdict = Verdict {
         outcome: answer.outcome,
         attempts: answer.attempts,
-        target: answer.target,
+        target: answer.target.map(|target| engine.outside.upstreams.name(target)),
         recv_ns: seen.recv_ns,
         done_ns: mono_ns(),
         overhead_ns: engine.clock.machine(answer.overhead),

@@ -4,7 +4,12 @@
 
 use galton_core::wire::header;
 use galton_core::{Outcome, RequestId, TargetId};
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, RETRY_AFTER, TE, TRANSFER_ENCODING, UPGRADE, VIA};
+use http::header::{
+    AGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
+    COOKIE, DATE, EXPECT, EXPIRES, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE,
+    LOCATION, MAX_FORWARDS, PRAGMA, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, RANGE, RETRY_AFTER, SET_COOKIE, TE,
+    TRAILER, TRANSFER_ENCODING, UPGRADE, VARY, VIA, WWW_AUTHENTICATE,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, response};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -13,12 +18,55 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
+/// What ends at this hop, whether or not `Connection` names it. `Expect` as well: this proxy answers it itself.
+static HOP_BY_HOP: [HeaderName; 7] = [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE, EXPECT];
+
+const SEQ: HeaderName = HeaderName::from_static(header::SEQ);
+const DEADLINE_NS: HeaderName = HeaderName::from_static(header::DEADLINE_NS);
 const OUTCOME: HeaderName = HeaderName::from_static(header::OUTCOME);
 const ATTEMPTS: HeaderName = HeaderName::from_static(header::ATTEMPTS);
 const TARGET: HeaderName = HeaderName::from_static(header::TARGET);
 const RECV_NS: HeaderName = HeaderName::from_static(header::RECV_NS);
 const DONE_NS: HeaderName = HeaderName::from_static(header::DONE_NS);
 const OVERHEAD_NS: HeaderName = HeaderName::from_static(header::OVERHEAD_NS);
+
+/// What must not come as a trailer (RFC 9110, section 6.5.1), beside what ends at this hop: it would change how the message is
+/// framed, routed, judged or read after that has been done.
+static NOT_TRAILERS: [HeaderName; 33] = [
+    AUTHORIZATION,
+    CACHE_CONTROL,
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_RANGE,
+    CONTENT_TYPE,
+    COOKIE,
+    HOST,
+    IF_MATCH,
+    IF_MODIFIED_SINCE,
+    IF_NONE_MATCH,
+    IF_RANGE,
+    IF_UNMODIFIED_SINCE,
+    MAX_FORWARDS,
+    PRAGMA,
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    RANGE,
+    TRAILER,
+    WWW_AUTHENTICATE,
+    AGE,
+    DATE,
+    EXPIRES,
+    LOCATION,
+    RETRY_AFTER,
+    SET_COOKIE,
+    VARY,
+    VIA,
+    X_FORWARDED_FOR,
+    X_FORWARDED_HOST,
+    X_FORWARDED_PROTO,
+    OUTCOME,
+    TARGET,
+];
 
 /// What a client asks of the proxy itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,8 +79,8 @@ pub(crate) struct Asked {
 
 /// Reads `galton-seq` and `galton-deadline-ns`; what cannot be read is as good as absent.
 pub(crate) fn asked(headers: &HeaderMap) -> Asked {
-    let number = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
-    Asked { request: number(header::SEQ).map(RequestId), deadline_ns: number(header::DEADLINE_NS) }
+    let number = |name: HeaderName| headers.get(name).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
+    Asked { request: number(SEQ).map(RequestId), deadline_ns: number(DEADLINE_NS) }
 }
 
 /// Makes a client's request headers those of the request to a target; `peer`: the client's address. There is one `Host`.
@@ -40,12 +88,13 @@ pub(crate) fn asked(headers: &HeaderMap) -> Asked {
 /// `Expect` is dropped with the hop-by-hop ones: this proxy itself says `100 Continue` when it reads the body. Trailers are
 /// forwarded, so it accepts them where its client does (RFC 9110, section 10.1.4).
 pub(crate) fn to_target(headers: &mut HeaderMap, version: Version, peer: &HeaderValue) {
-    let trailers = headers.get_all(TE).iter().any(accepts_trailers);
-    strip_hop_by_hop(headers);
-    headers.remove(EXPECT);
-    if trailers {
-        headers.insert(TE, HeaderValue::from_static("trailers"));
-        headers.insert(CONNECTION, HeaderValue::from_static("te"));
+    if has_hop_by_hop(headers) {
+        let trailers = headers.get_all(TE).iter().any(accepts_trailers);
+        strip_hop_by_hop(headers);
+        if trailers {
+            headers.insert(TE, HeaderValue::from_static("trailers"));
+            headers.insert(CONNECTION, HeaderValue::from_static("te"));
+        }
     }
     append_via(headers, version);
     append_forwarded_for(headers, peer);
@@ -58,12 +107,21 @@ pub(crate) fn to_target(headers: &mut HeaderMap, version: Version, peer: &Header
 
 /// Makes a target's response headers those of the response to the client.
 pub(crate) fn to_client(head: &mut response::Parts) {
-    strip_hop_by_hop(&mut head.headers);
+    if has_hop_by_hop(&head.headers) {
+        strip_hop_by_hop(&mut head.headers);
+    }
     if head.status == StatusCode::NO_CONTENT {
         // Must not be there (RFC 9110, section 8.6).
         head.headers.remove(CONTENT_LENGTH);
     }
     append_via(&mut head.headers, head.version);
+}
+
+/// Leaves of trailers what may be one, in both directions.
+pub(crate) fn keep_trailers(trailers: &mut HeaderMap) {
+    for name in HOP_BY_HOP.iter().chain(&NOT_TRAILERS) {
+        trailers.remove(name);
+    }
 }
 
 /// Whether a response can be handed on: nobody asked for another protocol or for a coding but chunked.
@@ -81,14 +139,14 @@ pub(crate) fn refused(status: StatusCode, headers: &HeaderMap) -> bool {
 }
 
 /// What the proxy says about a response.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Verdict {
     /// How the request ended, as far as the head can tell.
     pub(crate) outcome: Outcome,
     /// Dispatches.
     pub(crate) attempts: u32,
     /// The target that serves, or the last one tried.
-    pub(crate) target: Option<TargetId>,
+    pub(crate) target: Option<HeaderValue>,
     /// When the head of the request was there, machine nanoseconds.
     pub(crate) recv_ns: u64,
     /// When the head of the response was there, machine nanoseconds.
@@ -103,16 +161,16 @@ pub(crate) struct Verdict {
 
 impl Verdict {
     /// Writes it into the response's headers, over whatever a target claimed.
-    pub(crate) fn write(&self, headers: &mut HeaderMap) {
-        headers.insert(OUTCOME, display(&self.outcome));
-        headers.insert(ATTEMPTS, self.attempts.into());
+    pub(crate) fn write(self, headers: &mut HeaderMap) {
+        headers.insert(OUTCOME, outcome(self.outcome));
+        headers.insert(ATTEMPTS, attempts(self.attempts));
         if self.timed {
             headers.insert(RECV_NS, self.recv_ns.into());
             headers.insert(DONE_NS, self.done_ns.into());
             headers.insert(OVERHEAD_NS, self.overhead_ns.into());
         }
         match self.target {
-            Some(target) => headers.insert(TARGET, display(&target)),
+            Some(target) => headers.insert(TARGET, target),
             None => headers.remove(TARGET),
         };
         if matches!(self.outcome, Outcome::Rejected(_)) {
@@ -126,6 +184,11 @@ fn accepts_trailers(value: &HeaderValue) -> bool {
     value.as_bytes().split(|b| *b == b',').any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
 }
 
+/// One look at each name is cheaper than one for each name that may be there, and most heads have none of them.
+fn has_hop_by_hop(headers: &HeaderMap) -> bool {
+    headers.keys().any(|name| HOP_BY_HOP.contains(name))
+}
+
 fn strip_hop_by_hop(headers: &mut HeaderMap) {
     // Named by `Connection` first, while it is there; it is rare enough that the allocation does not matter.
     let named: Vec<HeaderName> = headers
@@ -136,11 +199,15 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
         .filter(|name| !name.eq_ignore_ascii_case(b"keep-alive") && !name.eq_ignore_ascii_case(b"close"))
         .filter_map(|name| HeaderName::from_bytes(name).ok())
         .collect();
+    if headers.contains_key(TRANSFER_ENCODING) {
+        // The coding alone says how long it is (RFC 9112, section 6.3).
+        headers.remove(CONTENT_LENGTH);
+    }
     // A client must not be able to strip what makes the request whole.
     for name in named.iter().filter(|name| **name != HOST && **name != CONTENT_LENGTH) {
         headers.remove(name);
     }
-    for name in [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE] {
+    for name in &HOP_BY_HOP {
         headers.remove(name);
     }
 }
@@ -166,6 +233,19 @@ fn append_forwarded_for(headers: &mut HeaderMap, peer: &HeaderValue) {
     }
     chain.extend_from_slice(peer.as_bytes());
     headers.insert(X_FORWARDED_FOR, HeaderValue::from_bytes(&chain).expect("joined from values of headers"));
+}
+
+/// A target's name.
+pub(crate) fn target(target: TargetId) -> HeaderValue {
+    display(&target)
+}
+
+fn outcome(outcome: Outcome) -> HeaderValue {
+    if outcome == Outcome::Ok { HeaderValue::from_static("ok") } else { display(&outcome) }
+}
+
+fn attempts(attempts: u32) -> HeaderValue {
+    if attempts == 1 { HeaderValue::from_static("1") } else { attempts.into() }
 }
 
 fn display(value: &impl std::fmt::Display) -> HeaderValue {
@@ -196,7 +276,6 @@ mod tests {
             ("keep-alive", "timeout=5"),
             ("proxy-connection", "close"),
             ("te", "gzip"),
-            ("transfer-encoding", "chunked"),
             ("upgrade", "websocket"),
             ("expect", "100-continue"),
             ("content-length", "3"),
@@ -210,6 +289,27 @@ mod tests {
         assert_eq!(headers["host"], "example.org");
         assert_eq!(headers["via"], "1.1 galton");
         assert_eq!(forwarded.map(|name| &headers[name]), ["10.0.0.9", "example.org", "http"]);
+    }
+
+    #[test]
+    fn what_a_coding_frames_has_no_length_of_its_own() {
+        let (mut head, ()) = http::Response::new(()).into_parts();
+        head.headers = map(&[("transfer-encoding", "chunked"), ("content-length", "3")]);
+        to_client(&mut head);
+        assert_eq!(head.headers.keys().collect::<Vec<_>>(), ["via"]);
+    }
+
+    #[test]
+    fn trailers_change_nothing_that_has_been_decided() {
+        let mut trailers = map(&[
+            ("checksum", "7"),
+            ("authorization", "Basic x"),
+            ("connection", "close"),
+            ("x-forwarded-for", "6.6.6.6"),
+            ("galton-outcome", "ok"),
+        ]);
+        keep_trailers(&mut trailers);
+        assert_eq!(trailers.keys().collect::<Vec<_>>(), ["checksum"]);
     }
 
     #[test]

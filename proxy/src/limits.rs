@@ -167,6 +167,10 @@ pub(crate) const REFUSAL_BYTES: usize = 4 * 1024;
 /// A connection to a target of the same machine or network takes far less; what takes longer is not there.
 pub(crate) const CONNECT: Duration = Duration::from_secs(1);
 
+/// Read buffer of a connection to a target, and so what is kept of a response that its client does not read; room for a
+/// whole head.
+pub(crate) const TARGET_BUFFER_BYTES: usize = 64 * 1024;
+
 /// How long a connection to a target may take to become idle after its response was complete: the rest of an early
 /// answer's request, or of a chunked body. One that does not is closed.
 pub(crate) const SETTLE: Duration = Duration::from_secs(1);

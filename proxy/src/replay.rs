@@ -17,6 +17,7 @@ use http::HeaderMap;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep, sleep};
 
+use crate::headers;
 use crate::limits::REPLAY_BYTES;
 
 /// The request's body over all attempts. Dropping it ends whatever attempt still reads.
@@ -230,7 +231,10 @@ impl<B: Body<Data = Bytes> + Unpin> Source<B> {
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Err(_))) => self.fail(Fault::Broken),
-            Poll::Ready(Some(Ok(frame))) => {
+            Poll::Ready(Some(Ok(mut frame))) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    headers::keep_trailers(trailers);
+                }
                 self.moved = true;
                 self.came += frame.data_ref().map_or(0, |data| data.len() as u64);
                 if self.came > self.limits.bytes {

@@ -3,7 +3,7 @@
 //! The HTTP library has parsed the head; here is what it lets pass and an intermediary must not (RFC 9112, sections 3.2,
 //! 6.1 and 11.2; RFC 9113, section 8). Pure.
 
-use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, MAX_FORWARDS, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::uri::{Authority, Uri};
 use http::{HeaderMap, HeaderValue, Method, Version};
@@ -16,9 +16,12 @@ pub(crate) fn check(head: &mut Parts, limits: &ClientLimits) -> Result<Uri, Decl
     if head.method == Method::CONNECT {
         return Err(Declined::Connect);
     }
-    let target = target(&head.method, &head.uri, limits)?;
+    let target = target(head, limits)?;
     host(head)?;
     let headers = &mut head.headers;
+    if matches!(head.method, Method::OPTIONS | Method::TRACE) {
+        one_hop_less(headers)?;
+    }
     if headers.get_all(EXPECT).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
         return Err(Declined::ExpectationUnknown);
     }
@@ -37,23 +40,40 @@ pub(crate) fn declared_length(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// An origin server gets the path, not the whole URI that a client may send to a proxy (RFC 9112, section 3.2).
-fn target(method: &Method, uri: &Uri, limits: &ClientLimits) -> Result<Uri, Declined> {
+fn target(head: &Parts, limits: &ClientLimits) -> Result<Uri, Declined> {
+    let uri = &head.uri;
     let authority = uri.authority().map_or(0, |authority| authority.as_str().len());
     let path = uri.path_and_query().ok_or(Declined::TargetInvalid)?;
     if path.as_str().len() + authority > limits.max_uri_bytes as usize {
         return Err(Declined::UriTooLong);
     }
-    let absolute = match uri.scheme_str() {
-        Some("http" | "https") => true,
-        Some(_) => return Err(Declined::TargetInvalid),
-        None if authority > 0 => return Err(Declined::TargetInvalid),
-        None => false,
-    };
+    // The library takes UTF-8 as well; a URI is of ASCII (RFC 3986, section 2).
+    if !path.as_str().bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(Declined::TargetInvalid);
+    }
+    // HTTP/2 has a scheme always; that is not the absolute form.
+    let absolute = head.version != Version::HTTP_2 && uri.scheme().is_some();
+    match uri.scheme_str() {
+        Some("http" | "https") => {}
+        None if authority == 0 => {}
+        _ => return Err(Declined::TargetInvalid),
+    }
     let asterisk = !absolute && path.as_str() == "*";
-    if asterisk && method != Method::OPTIONS || !asterisk && !path.path().starts_with('/') {
+    if asterisk && head.method != Method::OPTIONS || !asterisk && !path.path().starts_with('/') {
         return Err(Declined::TargetInvalid);
     }
     Ok(Uri::from(path.clone()))
+}
+
+/// RFC 9110, section 7.6.2. What is no number is not for this hop.
+fn one_hop_less(headers: &mut HeaderMap) -> Result<(), Declined> {
+    let left = headers.get(MAX_FORWARDS).and_then(|value| value.to_str().ok()?.parse::<u32>().ok());
+    match left {
+        None => {}
+        Some(0) => return Err(Declined::LastHop),
+        Some(left) => drop(headers.insert(MAX_FORWARDS, (left - 1).into())),
+    }
+    Ok(())
 }
 
 /// What the URI says comes first and replaces the header (RFC 9112, section 3.2.2; RFC 9113, section 8.3.1).
@@ -188,13 +208,25 @@ mod tests {
     #[test]
     fn targets_that_are_not_of_this_method_are_declined() {
         let host = [("host", "a")];
-        for (method, uri) in [("GET", "*"), ("GET", "a.example"), ("OPTIONS", "a.example:80"), ("GET", "ftp://a/")] {
+        for (method, uri) in
+            [("GET", "*"), ("GET", "a.example"), ("OPTIONS", "a.example:80"), ("GET", "ftp://a/"), ("GET", "/\u{e9}")]
+        {
             assert_eq!(why(Version::HTTP_11, method, uri, &host), Some(Declined::TargetInvalid), "{method} {uri}");
         }
         assert_eq!(why(Version::HTTP_11, "CONNECT", "a.example:80", &host), Some(Declined::Connect));
         let long = format!("/{}", "x".repeat(crate::limits::URI_BYTES));
         assert_eq!(why(Version::HTTP_11, "GET", &long, &host), Some(Declined::UriTooLong));
         assert_eq!(why(Version::HTTP_11, "GET", &long[1..].replacen('x', "/", 1), &host), None);
+    }
+
+    #[test]
+    fn forwards_are_counted_down_and_end() {
+        let left =
+            |method, n: &'static str| checked(Version::HTTP_11, method, "/", &[("host", "a"), ("max-forwards", n)]);
+        assert_eq!(left("OPTIONS", "5").unwrap().1.headers["max-forwards"], "4");
+        assert_eq!(left("TRACE", "0").err(), Some(Declined::LastHop));
+        assert_eq!(left("GET", "0").unwrap().1.headers["max-forwards"], "0");
+        assert_eq!(left("TRACE", "few").unwrap().1.headers["max-forwards"], "few");
     }
 
     #[test]

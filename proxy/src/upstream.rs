@@ -13,7 +13,7 @@ use bytes::Bytes;
 use galton_core::wire::Member;
 use galton_core::{Incarnation, TargetId};
 use galton_runtime::link::Link;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http1;
 use rustc_hash::FxHashMap;
@@ -21,8 +21,8 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use crate::limits;
 use crate::replay::AttemptBody;
+use crate::{headers, limits};
 
 /// Every target that was told of.
 #[derive(Debug)]
@@ -55,6 +55,8 @@ struct Upstream {
     incarnation: Incarnation,
     data: String,
     admin: String,
+    /// As responses name it.
+    name: HeaderValue,
     /// Its process died, or it is being removed and this proxy has nothing there any more.
     gone: bool,
     idle: Vec<Link<AttemptBody>>,
@@ -79,6 +81,7 @@ impl Upstreams {
             incarnation: member.incarnation,
             data: member.data.clone(),
             admin: member.admin.clone(),
+            name: headers::target(member.target),
             gone: false,
             idle: Vec::new(),
         };
@@ -110,6 +113,11 @@ impl Upstreams {
     /// The admin address of a target, if it was told of.
     pub(crate) fn admin(&self, target: TargetId) -> Option<String> {
         self.targets.borrow().get(&target).map(|known| known.admin.clone())
+    }
+
+    /// The name of a target as responses have it.
+    pub(crate) fn name(&self, target: TargetId) -> HeaderValue {
+        self.targets.borrow().get(&target).map_or_else(|| headers::target(target), |known| known.name.clone())
     }
 
     /// Sends a request and returns the head of its response; the lease is for its body.
@@ -178,7 +186,7 @@ impl Upstreams {
             let data = self.address(target, incarnation).await?;
             let stream = TcpStream::connect(data).await.ok()?;
             stream.set_nodelay(true).ok()?;
-            Link::new(stream, &http1::Builder::new()).await.ok()
+            Link::new(stream, http1::Builder::new().max_buf_size(limits::TARGET_BUFFER_BYTES)).await.ok()
         };
         let link = timeout(limits::CONNECT, connecting).await.ok().flatten()?;
         Some(Lease { link, target, incarnation, reused: false })
