@@ -50,6 +50,8 @@ pub enum FailReason {
     Reset,
     /// A status ≥ 400 from a server that is not Galton's, or a refusal that may not be retried.
     Http,
+    /// The attempt took longer than one may, and could not be made again.
+    Timeout,
 }
 
 impl RejectReason {
@@ -78,7 +80,7 @@ impl RejectReason {
 
 impl FailReason {
     /// Every reason, in the order of reports.
-    pub const ALL: [Self; 3] = [Self::Connect, Self::Reset, Self::Http];
+    pub const ALL: [Self; 4] = [Self::Connect, Self::Reset, Self::Http, Self::Timeout];
 
     /// The name in reports, traces and metrics.
     pub const fn as_str(self) -> &'static str {
@@ -86,6 +88,7 @@ impl FailReason {
             Self::Connect => "connect",
             Self::Reset => "reset",
             Self::Http => "http",
+            Self::Timeout => "timeout",
         }
     }
 }

@@ -81,9 +81,9 @@ impl DecisionKind {
     }
 
     /// Whether the target held the request: it counts as in flight from `at` to `until`. So does one that ended with its
-    /// connection, which the target had.
+    /// connection, or was given up, which the target had.
     pub const fn occupied(self) -> bool {
-        matches!(self, Self::Accept | Self::ScaleRoute | Self::Fail(FailReason::Reset))
+        matches!(self, Self::Accept | Self::ScaleRoute | Self::Fail(FailReason::Reset | FailReason::Timeout))
     }
 }
 

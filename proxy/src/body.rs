@@ -70,6 +70,9 @@ pub(crate) enum BrokenOff {
     Deadline,
 }
 
+/// Once a head was handed on, there is no other attempt.
+const CLOSED: AttemptEnd = AttemptEnd::Closed { committed: true };
+
 type Polled = Poll<Option<Result<Frame<Bytes>, BrokenOff>>>;
 
 // === impl ProxyBody ===
@@ -187,7 +190,7 @@ impl Forwarded {
         if self.guard.is_some() {
             self.reader = Some(cx.waker().clone());
         } else if !self.over && self.call.poll_abort(cx).is_ready() {
-            return self.break_off(AttemptEnd::Closed, BrokenOff::Deadline);
+            return self.break_off(CLOSED, BrokenOff::Deadline);
         }
         let Some(incoming) = self.incoming.as_mut().filter(|_| !self.over) else { return Poll::Ready(None) };
         let Some(lease) = &mut self.lease else { return Poll::Ready(None) };
@@ -199,7 +202,7 @@ impl Forwarded {
             Some(Err(error)) => {
                 tracing::debug!(%error, "a target broke off its response");
                 let client = self.request.fault().is_some();
-                let end = if client { AttemptEnd::Closed } else { AttemptEnd::Reset { committed: true } };
+                let end = if client { CLOSED } else { AttemptEnd::Reset { committed: true } };
                 self.break_off(end, BrokenOff::Target)
             }
             Some(Ok(mut frame)) => {
@@ -254,7 +257,7 @@ impl Forwarded {
         ready!(self.call.poll_abort(cx));
         // This is the guard: it has not done its work yet.
         self.guard = None;
-        self.end(AttemptEnd::Closed, false);
+        self.end(CLOSED, false);
         self.incoming = None;
         self.broken = Some(BrokenOff::Deadline);
         if let Some(reader) = self.reader.take() {

@@ -92,10 +92,16 @@ impl Call {
         self.engine.end_attempt(ticket, end);
     }
 
+    /// The open attempt is closed, as [`Self::poll_abort`] says; `committed`: its request cannot be sent again.
+    pub(crate) fn close_attempt(&mut self, committed: bool) {
+        self.with_mail(|mail| mail.abort = false);
+        self.end_attempt(AttemptEnd::Closed { committed });
+    }
+
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         if self.with_mail(|mail| std::mem::take(&mut mail.abort)) {
             self.ticket = self.ticket.take().or_else(|| self.with_mail(|mail| mail.dispatch.take()).map(|d| d.ticket));
-            self.end_attempt(AttemptEnd::Closed);
+            self.end_attempt(AttemptEnd::Closed { committed: false });
         }
         let (answer, dispatch) = self.with_mail(|mail| {
             let seen = (mail.answer.take(), mail.dispatch.take());
@@ -130,7 +136,7 @@ impl Drop for Call {
             self.engine.feed(Input::Cancelled { call: self.id });
         }
         for ticket in self.ticket.take().into_iter().chain(dispatch.map(|d| d.ticket)) {
-            self.engine.end_attempt(ticket, AttemptEnd::Closed);
+            self.engine.end_attempt(ticket, AttemptEnd::Closed { committed: true });
         }
     }
 }

@@ -26,7 +26,7 @@ use tracing::Instrument;
 
 use crate::body::ProxyBody;
 use crate::client_io::ClientIo;
-use crate::declined::HEAD_TIMEOUT;
+use crate::declined::{HEAD_TIMEOUT, HEAD_TOO_LARGE, MALFORMED};
 use crate::forward::forward;
 use crate::front::{Client, Waiting};
 use crate::limits::{self, ClientLimits};
@@ -144,13 +144,17 @@ async fn serve_http1<S: AsyncRead + AsyncWrite + Unpin>(stream: S, client: Rc<Cl
 async fn end_http1<S: AsyncRead + AsyncWrite + Unpin>(stream: S, client: &Client, ended: Ended) {
     match ended {
         Ended::Done(Err(error)) if error.is_parse() => {
-            // Answered by the HTTP library.
             tracing::debug!(peer = %client.peer, %error, "not HTTP");
-            linger(stream).await;
+            match client.unasked() {
+                true if error.is_parse_too_large() => answer(stream, HEAD_TOO_LARGE).await,
+                true => answer(stream, MALFORMED).await,
+                // Answered by the HTTP library, behind an answer that was not written in full.
+                false => linger(stream).await,
+            }
         }
         Ended::Done(Err(error)) => tracing::debug!(peer = %client.peer, %error, "connection to a client broke"),
         Ended::Done(Ok(())) if client.lingers() => linger(stream).await,
-        Ended::Overdue(Waiting::Head(_)) => answer_head_timeout(stream).await,
+        Ended::Overdue(Waiting::Head(_)) => answer(stream, HEAD_TIMEOUT).await,
         Ended::Done(Ok(())) | Ended::Overdue(_) | Ended::Doomed => {}
     }
 }
@@ -217,9 +221,10 @@ fn service(
     })
 }
 
-async fn answer_head_timeout<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
+/// Says this, and nothing after it.
+async fn answer<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, answer: &[u8]) {
     let answering = async {
-        stream.write_all(HEAD_TIMEOUT).await?;
+        stream.write_all(answer).await?;
         stream.shutdown().await
     };
     // A client that does not even read this is not waited for.

@@ -43,9 +43,17 @@ pub(crate) enum Declined {
 }
 
 /// The whole answer to a client that does not complete the head of a request. There is no request to answer by way of the
-/// HTTP library, so it is written as it is.
+/// HTTP library, so this and the next two are written as they are.
 pub(crate) const HEAD_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ngalton-error: head_timeout\r\n\
     connection: close\r\ncontent-length: 0\r\n\r\n";
+
+/// To what is no HTTP.
+pub(crate) const MALFORMED: &[u8] = b"HTTP/1.1 400 Bad Request\r\ngalton-error: malformed\r\n\
+    connection: close\r\ncontent-length: 0\r\n\r\n";
+
+/// To a head with too many bytes or too many lines.
+pub(crate) const HEAD_TOO_LARGE: &[u8] = b"HTTP/1.1 431 Request Header Fields Too Large\r\n\
+    galton-error: head_too_large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 // === impl Declined ===
 

@@ -194,7 +194,7 @@ impl Engine {
     fn deliver(&self, call: CallId, dispatch: Dispatch) -> Option<Input> {
         let mut calls = self.calls.borrow_mut();
         let Some(mail) = calls.mail(call) else {
-            return Some(self.attempt_ended(dispatch.ticket, AttemptEnd::Closed));
+            return Some(self.attempt_ended(dispatch.ticket, AttemptEnd::Closed { committed: false }));
         };
         mail.dispatch = Some(dispatch);
         mail.wake();

@@ -74,7 +74,10 @@ pub(crate) async fn forward(client: Rc<Client>, request: Request<Incoming>) -> R
         let upstreams = &engine.outside.upstreams;
         let tried = tokio::select! {
             biased;
-            () = poll_fn(|cx| call.poll_abort(cx)) => continue,
+            () = poll_fn(|cx| call.poll_abort(cx)) => {
+                call.close_attempt(!outgoing.body.replayable());
+                continue;
+            }
             tried = outgoing.try_target(upstreams, &attempt) => tried,
         };
         match tried {
@@ -209,7 +212,7 @@ fn hand_on(
 fn own_response(engine: &Engine, answer: &Answer, seen: Seen, ongoing: Ongoing) -> Response<ProxyBody> {
     let status = match answer.outcome {
         Outcome::Rejected(_) => StatusCode::SERVICE_UNAVAILABLE,
-        Outcome::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+        Outcome::TimedOut | Outcome::Failed(FailReason::Timeout) => StatusCode::GATEWAY_TIMEOUT,
         _ => StatusCode::BAD_GATEWAY,
     };
     let text = Bytes::from(format!("{}\n", answer.outcome));

@@ -48,6 +48,9 @@ pub(crate) struct Client {
     stalled: Cell<bool>,
     written: Cell<u64>,
     lingers: Cell<bool>,
+    /// There is an answer that has not been written in full.
+    answering: Cell<bool>,
+    unasked: Cell<bool>,
     doomed: Cell<bool>,
 }
 
@@ -121,6 +124,8 @@ impl Client {
             stalled: Cell::default(),
             written: Cell::default(),
             lingers: Cell::default(),
+            answering: Cell::default(),
+            unasked: Cell::default(),
             doomed: Cell::default(),
         })
     }
@@ -146,6 +151,23 @@ impl Client {
         if taken {
             self.written.set(self.written.get() + 1);
         }
+    }
+
+    /// All that was to be written is.
+    pub(crate) fn flushed(&self) {
+        self.answering.set(self.ongoing.get() > 0);
+    }
+
+    /// Whether what is to be written answers no request: then the HTTP library speaks for itself, about what it cannot parse.
+    pub(crate) fn speaks_unasked(&self) -> bool {
+        let unasked = !self.answering.get() && !self.http2();
+        self.unasked.set(self.unasked.get() || unasked);
+        unasked
+    }
+
+    /// Whether that has happened.
+    pub(crate) fn unasked(&self) -> bool {
+        self.unasked.get()
     }
 
     /// A request is answered before all of it was read: the connection must not be reset before the answer was.
@@ -212,6 +234,7 @@ impl Ongoing {
     /// The head of a request is complete; nothing if the host has no room for it.
     pub(crate) fn begin(client: &Rc<Client>) -> Option<Self> {
         client.heading.set(false);
+        client.answering.set(true);
         client.served.set(client.served.get() + 1);
         let in_flight = &client.front.in_flight;
         if in_flight.get() >= client.front.max_in_flight {

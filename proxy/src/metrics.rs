@@ -201,7 +201,7 @@ impl TargetCells {
             AttemptEnd::Full => &self.full,
             AttemptEnd::Gone => &self.connect,
             AttemptEnd::Reset { .. } => &self.reset,
-            AttemptEnd::Closed => &self.closed,
+            AttemptEnd::Closed { .. } => &self.closed,
         }
     }
 }

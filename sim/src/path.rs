@@ -206,7 +206,7 @@ impl<O: Observer> World<'_, O> {
             process.cancel(now, call, number);
             self.schedule_shared(target, incarnation);
         }
-        self.end_attempt(call, number, AttemptEnd::Closed, now);
+        self.end_attempt(call, number, AttemptEnd::Closed { committed: false }, now);
     }
 
     /// An attempt has ended; its host sees it at `seen`.
@@ -284,7 +284,9 @@ impl<O: Observer> World<'_, O> {
         if self.queue.len() > IDLE_EVENTS + 2 * EVENTS_PER_REQUEST * self.requests.len() {
             let requests = &self.requests;
             self.queue.retain(|event| match event {
-                Event::Timer(_, TimerId::Deadline(call) | TimerId::Queue(call)) => requests.holds(*call),
+                Event::Timer(_, TimerId::Deadline(call) | TimerId::Queue(call) | TimerId::Try(call, _)) => {
+                    requests.holds(*call)
+                }
                 _ => true,
             });
         }

@@ -1,6 +1,6 @@
 //! Attempts: a round of them, one dispatch, and how it ended.
 
-use super::call::{Next, Stage};
+use super::call::{Call, Next, Stage};
 use super::io::Seat;
 use super::{AttemptEnd, Cx, Effect, Host, Policy, Ticket, TimerId};
 use crate::ids::{CallId, TargetId};
@@ -84,18 +84,25 @@ impl Host {
         call.attempts += 1;
         call.last = Some(target);
         let overhead = cx.now - call.arrived;
-        call.stage = Stage::Attempting { overhead };
-        let ticket = Ticket {
-            call: id,
-            request: call.request,
-            seat,
-            attempt: call.attempts,
-            dispatched: cx.now,
-            scale_routed,
-            known,
-            own,
-        };
+        call.stage = Stage::Attempting { overhead, overdue: false };
+        let attempt = call.attempts;
+        let ticket =
+            Ticket { call: id, request: call.request, seat, attempt, dispatched: cx.now, scale_routed, known, own };
         cx.fx.push(Effect::Dispatch { ticket, overhead });
+        if let Some(longest) = self.rules.try_timeout {
+            cx.fx.push(Effect::Sleep { id: TimerId::Try(id, attempt), until: cx.now + longest });
+        }
+    }
+
+    /// An attempt has taken as long as one may: it is closed, and what follows is decided when its ticket comes back.
+    pub(super) fn try_over<T: LoadTable>(&mut self, id: CallId, over: u32, cx: &mut Cx<'_, T>) {
+        let Some(call) = self.calls.get_mut(id).filter(|call| call.attempts == over) else {
+            return;
+        };
+        if let Stage::Attempting { overdue, .. } = &mut call.stage {
+            *overdue = true;
+            cx.fx.push(Effect::Abort { call: id });
+        }
     }
 
     #[inline]
@@ -110,7 +117,10 @@ impl Host {
     #[inline]
     pub(super) fn attempt_ended<T: LoadTable>(&mut self, ticket: Ticket, end: AttemptEnd, cx: &mut Cx<'_, T>) {
         self.record_attempt(&ticket, end, cx);
-        let Ticket { call, seat, scale_routed, .. } = ticket;
+        let Ticket { call, seat, scale_routed, attempt, .. } = ticket;
+        if self.rules.try_timeout.is_some() {
+            cx.fx.push(Effect::Forget { id: TimerId::Try(call, attempt) });
+        }
         let target = seat.target();
         self.give_back(target, cx);
         if let Seat::Reserved(slot) = seat {
@@ -120,7 +130,9 @@ impl Host {
         match end {
             AttemptEnd::Done { ok: true } => self.answer(call, Outcome::Ok, cx),
             AttemptEnd::Done { ok: false } => self.answer(call, Outcome::Failed(FailReason::Http), cx),
-            AttemptEnd::Closed => {}
+            AttemptEnd::Closed { committed } => {
+                self.closed(call, vain(!committed && !scale_routed, FailReason::Timeout), cx)
+            }
             AttemptEnd::Full => self.refused(call, vain(self.rules.retry_on.full, FailReason::Http), cx),
             AttemptEnd::Gone => {
                 self.fleet.leave_out(target);
@@ -132,9 +144,19 @@ impl Host {
                 self.refused(call, vain(again, FailReason::Reset), cx);
             }
         }
-        if matches!(end, AttemptEnd::Done { .. } | AttemptEnd::Closed | AttemptEnd::Reset { .. }) {
+        if matches!(end, AttemptEnd::Done { .. } | AttemptEnd::Closed { .. } | AttemptEnd::Reset { .. }) {
             self.slot_freed(cx);
         }
+    }
+
+    /// The driver closed the attempt. A call that is open all the same was closed for its attempt's time.
+    fn closed<T: LoadTable>(&mut self, id: CallId, vain: Vain, cx: &mut Cx<'_, T>) {
+        let Some(call) = self.calls.get(id).filter(|call| call.overdue()) else {
+            return;
+        };
+        let budget_left = call.round() <= self.rules.retry_limit;
+        let again = vain.again && self.rules.retry_on.timeout && call.idempotent && budget_left;
+        self.refused(id, Vain { again, ..vain }, cx);
     }
 
     /// The attempt came to nothing: try again if that is allowed, after the retry delay.
@@ -212,8 +234,11 @@ impl Host {
             AttemptEnd::Full => DecisionKind::Refuse,
             AttemptEnd::Gone => DecisionKind::Fail(FailReason::Connect),
             AttemptEnd::Reset { .. } => DecisionKind::Fail(FailReason::Reset),
-            AttemptEnd::Closed | AttemptEnd::Done { .. } if ticket.scale_routed => DecisionKind::ScaleRoute,
-            AttemptEnd::Closed | AttemptEnd::Done { .. } => DecisionKind::Accept,
+            AttemptEnd::Closed { .. } if self.calls.get(ticket.call).is_some_and(Call::overdue) => {
+                DecisionKind::Fail(FailReason::Timeout)
+            }
+            AttemptEnd::Closed { .. } | AttemptEnd::Done { .. } if ticket.scale_routed => DecisionKind::ScaleRoute,
+            AttemptEnd::Closed { .. } | AttemptEnd::Done { .. } => DecisionKind::Accept,
         };
         let decision = Decision {
             at: ticket.dispatched,

@@ -41,8 +41,8 @@ pub(super) struct Trouble {
 pub(super) enum Stage {
     /// An injected delay; when it is over, `next`.
     Waiting { wait: u32, next: Next },
-    /// At a target; with the overhead at its dispatch.
-    Attempting { overhead: Nanos },
+    /// At a target; with the overhead at its dispatch, and whether it has been there for as long as it may.
+    Attempting { overhead: Nanos, overdue: bool },
     /// Waiting for the target that was asked for, with a slot reserved there (least connections).
     ScalingUp { reserved: Option<Slot> },
     /// In the queue.
@@ -106,6 +106,11 @@ impl Call {
     #[inline]
     pub(super) fn queue_place(&self) -> Option<u64> {
         self.trouble.as_ref()?.queue_place
+    }
+
+    /// Whether its attempt is to be closed because of its time.
+    pub(super) fn overdue(&self) -> bool {
+        matches!(self.stage, Stage::Attempting { overdue: true, .. })
     }
 
     pub(super) fn trouble(&mut self) -> &mut Trouble {

@@ -84,7 +84,10 @@ pub enum AttemptEnd {
         committed: bool,
     },
     /// The driver closed it: [`Effect::Abort`], or the client went away.
-    Closed,
+    Closed {
+        /// As in [`Self::Reset`].
+        committed: bool,
+    },
     /// The response is complete.
     Done {
         /// Status below 400.
@@ -154,6 +157,8 @@ pub enum TimerId {
     Deadline(CallId),
     /// An injected delay of a call: retry delay or lock latency; with the number of its wait.
     Wait(CallId, u32),
+    /// The longest time for an attempt of a call; with the attempt's number.
+    Try(CallId, u32),
     /// The longest wait in the queue.
     Queue(CallId),
     /// The next idle scan.

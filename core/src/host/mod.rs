@@ -155,6 +155,7 @@ impl Host {
         match id {
             TimerId::Deadline(call) => self.deadline(call, cx),
             TimerId::Wait(call, wait) => self.wait_over(call, wait, cx),
+            TimerId::Try(call, attempt) => self.try_over(call, attempt, cx),
             TimerId::Queue(call) => self.queued_for_too_long(call, cx),
             TimerId::Scan => self.scan(cx),
             TimerId::Release(number) => self.late_release(number, cx),
@@ -200,7 +201,7 @@ impl Host {
             return;
         };
         let overhead = match call.stage {
-            Stage::Attempting { overhead } => overhead,
+            Stage::Attempting { overhead, .. } => overhead,
             _ => cx.now - call.arrived,
         };
         let (attempts, target) = (call.attempts, call.last);

@@ -12,6 +12,8 @@ pub(super) struct Rules {
     /// Whether that wait also follows the last refusal of a round: round robin yes, least connections no.
     pub(super) delay_after_last: bool,
     pub(super) retry_on: RetryOn,
+    /// The longest time for one attempt.
+    pub(super) try_timeout: Option<Nanos>,
     pub(super) no_capacity: NoCapacity,
     /// How long an operation on the shared table takes.
     pub(super) lock_latency: Nanos,
@@ -33,6 +35,7 @@ impl Rules {
             retry_delay: if ring { lb.rr.retry_delay } else { lb.lc.retry_delay },
             delay_after_last: ring,
             retry_on: lb.retry_on,
+            try_timeout: lb.try_timeout,
             no_capacity: lb.no_capacity,
             lock_latency: if ring { Nanos::ZERO } else { lb.lc.lock_latency },
             idle_threshold: by_architecture(lb.rr.idle_threshold_requests, lb.lc.idle_threshold_outstanding),

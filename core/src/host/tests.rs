@@ -172,9 +172,52 @@ fn a_deadline_closes_the_attempt_and_its_ticket_frees_the_slot() {
     let fired = rig.on(ms(60_001), Input::Timer { id: TimerId::Deadline(CallId(1)) });
     assert_eq!(fired, ["abort 1", "1 timed_out after 1"]);
     assert_eq!(rig.table.total_in_flight(), 1);
-    assert!(rig.end(ms(60_001), AttemptEnd::Closed).is_empty());
+    assert!(rig.end(ms(60_001), AttemptEnd::Closed { committed: false }).is_empty());
     assert_eq!((rig.table.total_in_flight(), rig.host.in_flight()), (0, 0));
     assert!(rig.on(ms(60_002), Input::Timer { id: TimerId::Deadline(CallId(1)) }).is_empty(), "an old timer");
+}
+
+/// The attempt's time is over, and the driver has closed it.
+fn try_over(rig: &mut Rig, now: Nanos, attempt: u32, committed: bool) -> Vec<String> {
+    assert_eq!(rig.on(now, Input::Timer { id: TimerId::Try(CallId(1), attempt) }), ["abort 1"]);
+    rig.end(now, AttemptEnd::Closed { committed })
+}
+
+#[test]
+fn an_attempt_that_takes_too_long_is_made_elsewhere_as_long_as_it_may_be() {
+    let lb = json!({"try_timeout_ms": 50, "retry_on": ["timeout"]});
+    let mut rig = rig(2, least_conns(lb));
+    rig.arrive(ms(1), 1);
+    assert_eq!(try_over(&mut rig, ms(51), 1, false), ["1 to t-002 as attempt 2"], "not where it was");
+    assert_eq!(rig.table.total_in_flight(), 1, "the first slot is free");
+    assert!(rig.on(ms(60), Input::Timer { id: TimerId::Try(CallId(1), 1) }).is_empty(), "an old timer");
+    assert_eq!(try_over(&mut rig, ms(101), 2, false), ["1 failed;reason=timeout after 2"], "the budget is spent");
+    assert_eq!((rig.table.total_in_flight(), rig.host.in_flight()), (0, 0));
+}
+
+#[test]
+fn an_attempt_that_takes_too_long_is_made_again_only_where_that_is_safe() {
+    let again = json!({"try_timeout_ms": 50, "retry_on": ["timeout"]});
+    let mut committed = rig(2, least_conns(again.clone()));
+    committed.arrive(ms(1), 1);
+    assert_eq!(try_over(&mut committed, ms(51), 1, true), ["1 failed;reason=timeout after 1"]);
+
+    let mut not_listed = rig(2, least_conns(json!({"try_timeout_ms": 50})));
+    not_listed.arrive(ms(1), 1);
+    assert_eq!(try_over(&mut not_listed, ms(51), 1, false), ["1 failed;reason=timeout after 1"]);
+
+    let mut unsafe_method = rig(2, least_conns(again));
+    let (call, request, deadline) = (CallId(1), RequestId(1), ms(60_000));
+    unsafe_method.on(ms(1), Input::Arrive(Arrival { call, request, deadline, idempotent: false }));
+    assert_eq!(try_over(&mut unsafe_method, ms(51), 1, false), ["1 failed;reason=timeout after 1"]);
+}
+
+#[test]
+fn an_attempt_that_ends_just_then_has_ended() {
+    let mut rig = rig(1, least_conns(json!({"try_timeout_ms": 50})));
+    rig.arrive(ms(1), 1);
+    assert_eq!(rig.on(ms(51), Input::Timer { id: TimerId::Try(CallId(1), 1) }), ["abort 1"]);
+    assert_eq!(rig.end(ms(51), DONE), ["1 ok after 1"]);
 }
 
 #[test]

@@ -134,12 +134,13 @@ fn users(node: Node<'_>, population: Population) -> ClosedLoop {
 fn load_balancer(node: Node<'_>) -> LoadBalancer {
     let (rr, lc) = (node.at("rr"), node.at("lc"));
     let retries: Vec<&str> = node.list("retry_on").map(Node::as_text).collect();
-    let [full, connect, reset] = RETRY_ON.map(|word| retries.contains(&word));
+    let [full, connect, reset, timeout] = RETRY_ON.map(|word| retries.contains(&word));
     LoadBalancer {
         architecture: node.word("architecture"),
         hosts: node.small("hosts"),
         no_capacity: no_capacity(node.at("no_capacity")),
-        retry_on: RetryOn { full, connect, reset },
+        retry_on: RetryOn { full, connect, reset, timeout },
+        try_timeout: node.find("try_timeout_ms").map(Node::as_time),
         rr: RoundRobin {
             retry_limit: rr.small("retry_limit"),
             retry_delay: rr.time("retry_delay_ms"),

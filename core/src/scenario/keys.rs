@@ -13,7 +13,7 @@ use super::spec::{Key, Kind, Object, Range, Variant};
 use super::words::Word;
 
 /// The words of `load_balancer.retry_on`, in the order of [`super::model::RetryOn`].
-pub(super) const RETRY_ON: [&str; 3] = ["full", "connect", "reset"];
+pub(super) const RETRY_ON: [&str; 4] = ["full", "connect", "reset", "timeout"];
 
 /// The whole file.
 pub(super) fn scenario() -> Object {
@@ -219,6 +219,7 @@ fn load_balancer() -> Object {
         Key::new("no_capacity", no_capacity(), "What a request does when nobody can take it.").or("wait_scale_up"),
         Key::new("retry_on", Kind::Words { of: RETRY_ON.to_vec(), at_least: 0 }, "What may be tried again.")
             .or(json!(["full", "connect"])),
+        Key::num("try_timeout_ms", POSITIVE_MS, "Longest time for one attempt; absent: the deadline alone.").optional(),
         section("rr", round_robin(), "Round robin."),
         section("lc", least_conns(), "Least connections."),
     ])

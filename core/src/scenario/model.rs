@@ -255,6 +255,8 @@ pub struct LoadBalancer {
     pub no_capacity: NoCapacity,
     /// What may be tried again.
     pub retry_on: RetryOn,
+    /// Longest time for one attempt, from its dispatch to the end of its response.
+    pub try_timeout: Option<Nanos>,
     /// `load_balancer.rr`.
     pub rr: RoundRobin,
     /// `load_balancer.lc`.
@@ -295,6 +297,8 @@ pub struct RetryOn {
     pub connect: bool,
     /// The connection broke before a byte of the response, and the method is idempotent.
     pub reset: bool,
+    /// The attempt took too long, no byte of its response has been seen by the client, and the method is idempotent.
+    pub timeout: bool,
 }
 
 /// `load_balancer.rr`.

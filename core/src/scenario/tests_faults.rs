@@ -97,8 +97,8 @@ fn words() {
         ("load_balancer.retry_on", json!(["full", "full"]), "load_balancer.retry_on[1]: full is listed twice"),
         (
             "load_balancer.retry_on",
-            json!(["timeout"]),
-            "load_balancer.retry_on[0]: must be one of full, connect, reset, got \"timeout\"",
+            json!(["late"]),
+            "load_balancer.retry_on[0]: must be one of full, connect, reset, timeout, got \"late\"",
         ),
         ("sampling.sample_on", json!([]), ": must have at least 1 entries, got 0"),
         (
@@ -321,8 +321,8 @@ traffic.arrival.stddev_ms: is missing
 traffic.request_duration_ms.mode: must be one of distribution, percentiles, got "percentile"; did you mean percentiles?
 traffic.cpu_demand: must be an object, got 10
 load_balancer.hosts: must be a whole number, got 2.5
-load_balancer.retry_on[0]: must be one of full, connect, reset, got "fulll"; did you mean full?
-load_balancer.retry_on[1]: must be one of full, connect, reset, got 3
+load_balancer.retry_on[0]: must be one of full, connect, reset, timeout, got "fulll"; did you mean full?
+load_balancer.retry_on[1]: must be one of full, connect, reset, timeout, got 3
 scaling.policy: must be one of on_demand, got null
 simulation.warmup_ms: must be < simulation.duration_ms (100), got 100
 targets.initial_count: must be ≤ scaling.max_targets (5), got 7"#;

@@ -156,9 +156,10 @@ fn users(users: &ClosedLoop) -> Value {
 }
 
 fn load_balancer(lb: &LoadBalancer) -> Value {
-    let RetryOn { full, connect, reset } = lb.retry_on;
-    let retry_on = RETRY_ON.into_iter().zip([full, connect, reset]).filter(|(_, listed)| *listed).map(|(word, _)| word);
-    json!({
+    let RetryOn { full, connect, reset, timeout } = lb.retry_on;
+    let listed = [full, connect, reset, timeout];
+    let retry_on = RETRY_ON.into_iter().zip(listed).filter(|(_, listed)| *listed).map(|(word, _)| word);
+    let object = json!({
         "architecture": lb.architecture.word(),
         "hosts": lb.hosts,
         "no_capacity": no_capacity(lb.no_capacity),
@@ -177,7 +178,8 @@ fn load_balancer(lb: &LoadBalancer) -> Value {
             "tie_break": lb.lc.tie_break.word(),
             "idle_scale_down_threshold_outstanding_5m": lb.lc.idle_threshold_outstanding,
         },
-    })
+    });
+    with(object, "try_timeout_ms", lb.try_timeout.map(|longest| json!(ms(longest))))
 }
 
 fn no_capacity(no_capacity: NoCapacity) -> Value {

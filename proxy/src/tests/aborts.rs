@@ -5,7 +5,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use galton_core::Outcome;
+use galton_core::record::DecisionKind;
+use galton_core::{FailReason, Outcome};
 use galton_runtime::mono_ns;
 use http::{Request, Response};
 use http_body_util::BodyExt;
@@ -129,6 +130,41 @@ fn a_request_without_a_deadline_has_the_scenarios() {
         assert_eq!(rig.get().await.status, 504);
         assert!(mono_ns() - before >= 200_000_000);
         rig.settled().await;
+    });
+}
+
+#[test]
+fn an_attempt_that_takes_too_long_is_made_elsewhere() {
+    run(async {
+        let ((hanging, waiting), there) = (silent(1).await, FakeTarget::ok(2).await);
+        let rig = Rig::start("short_tries", &[&hanging, &there]).await;
+        let before = mono_ns();
+        let reply = rig.call(get()).await;
+        assert!(mono_ns() - before >= 80_000_000);
+        assert_eq!((reply.status, reply.header("galton-attempts"), reply.header("galton-target")), (200, "2", "t-002"));
+        rig.settled().await;
+        until("the target is let go", || waiting.get() == 0).await;
+        let kinds: Vec<_> = rig.records().iter().map(|decision| decision.kind).collect();
+        assert_eq!(kinds, [DecisionKind::Fail(FailReason::Timeout), DecisionKind::Accept]);
+
+        let once = rig.call(post(empty())).await;
+        assert_eq!((once.status, once.header("galton-attempts")), (504, "1"), "POST is not idempotent");
+        assert_eq!(once.header("galton-outcome"), Outcome::Failed(FailReason::Timeout).to_string());
+        rig.settled().await;
+    });
+}
+
+#[test]
+fn an_attempt_that_takes_too_long_within_its_response_is_not_made_again() {
+    run(async {
+        let (begun, there) = (endless(1).await, FakeTarget::ok(2).await);
+        let rig = Rig::start("short_tries", &[&begun, &there]).await;
+        let mut client = Client::connect(rig.addr).await;
+        let reply = client.call(get()).await;
+        assert!(reply.is_err(), "{reply:?}");
+        rig.settled().await;
+        assert_eq!(rig.count("requests_total", "failed"), 1);
+        assert!(there.seen.borrow().is_empty());
     });
 }
 

@@ -23,7 +23,6 @@ fn what_an_intermediary_must_not_hand_on_is_refused_and_ends_the_connection() {
         let target = FakeTarget::ok(1).await;
         let rig = Rig::start("round_robin", &[&target]).await;
         let head = "POST / HTTP/1.1\r\nhost: a\r\n";
-        // What the proxy says itself carries the reason; what the HTTP library cannot parse, it answers with a bare status.
         let refused = [
             ("GET / HTTP/1.1\r\n\r\n".to_owned(), "400", "host_missing"),
             ("GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n".to_owned(), "400", "host_ambiguous"),
@@ -38,17 +37,21 @@ fn what_an_intermediary_must_not_hand_on_is_refused_and_ends_the_connection() {
             ),
             (format!("{head}transfer-encoding: chunked, chunked\r\n\r\n0\r\n\r\n"), "400", "length_invalid"),
             (format!("{head}transfer-encoding: chunked\r\n\r\nnonsense\r\n"), "400", "body_broken"),
-            (format!("{head}transfer-encoding: xchunked\r\n\r\n0\r\n\r\n"), "400", ""),
-            (format!("{head}transfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n"), "400", ""),
-            (format!("{head}content-length: 1\r\ncontent-length: 2\r\n\r\nxy"), "400", ""),
-            (format!("{head}content-length: 1, 1\r\n\r\nx"), "400", ""),
-            (format!("{head}content-length: +1\r\n\r\nx"), "400", ""),
-            (format!("{head}x: a\r\n b\r\n\r\n"), "400", ""),
-            (format!("{head}x : a\r\n\r\n"), "400", ""),
-            (format!("{head}x: a\0b\r\n\r\n"), "400", ""),
-            (format!("{head}x: a\rb\r\n\r\n"), "400", ""),
-            (format!("{head}: a\r\n\r\n"), "400", ""),
-            ("POST / HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n".to_owned(), "400", ""),
+            (format!("{head}transfer-encoding: xchunked\r\n\r\n0\r\n\r\n"), "400", "malformed"),
+            (format!("{head}transfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n"), "400", "malformed"),
+            (format!("{head}content-length: 1\r\ncontent-length: 2\r\n\r\nxy"), "400", "malformed"),
+            (format!("{head}content-length: 1, 1\r\n\r\nx"), "400", "malformed"),
+            (format!("{head}content-length: +1\r\n\r\nx"), "400", "malformed"),
+            (format!("{head}x: a\r\n b\r\n\r\n"), "400", "malformed"),
+            (format!("{head}x : a\r\n\r\n"), "400", "malformed"),
+            (format!("{head}x: a\0b\r\n\r\n"), "400", "malformed"),
+            (format!("{head}x: a\rb\r\n\r\n"), "400", "malformed"),
+            (format!("{head}: a\r\n\r\n"), "400", "malformed"),
+            (
+                "POST / HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n".to_owned(),
+                "400",
+                "malformed",
+            ),
         ];
         for (request, status, reason) in refused {
             let smuggled = "GET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n";
@@ -357,12 +360,21 @@ fn heads_that_are_too_large_or_too_many_are_told_so() {
         let rig =
             Rig::start_with("round_robin", &[&target], &["--max-header-bytes", "2048", "--max-uri-bytes", "100"]).await;
         let long = format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "x".repeat(2048));
-        assert!(exchange(rig.addr, &long).await.starts_with("HTTP/1.1 431 "));
+        let too_large = "HTTP/1.1 431 Request Header Fields Too Large\r\ngalton-error: head_too_large\r\n";
+        assert!(exchange(rig.addr, &long).await.starts_with(too_large));
         let many = format!("GET / HTTP/1.1\r\nhost: a\r\n{}\r\n", "x: y\r\n".repeat(101));
-        assert!(exchange(rig.addr, &many).await.starts_with("HTTP/1.1 431 "));
+        assert!(exchange(rig.addr, &many).await.starts_with(too_large));
+        // Behind a request that was answered, in the same bytes and after them.
+        let behind = exchange(rig.addr, &format!("GET / HTTP/1.1\r\nhost: a\r\n\r\n{many}")).await;
+        assert!(behind.starts_with("HTTP/1.1 200 OK") && behind.contains("t-001HTTP/1.1 431 "), "{behind}");
+        let mut raw = Raw::connect(rig.addr).await;
+        raw.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        raw.until("t-001").await;
+        raw.send(&long).await;
+        assert!(raw.rest().await.starts_with(too_large));
         let uri = format!("GET /{} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n", "x".repeat(100));
         assert!(exchange(rig.addr, &uri).await.starts_with("HTTP/1.1 414 "));
-        assert!(target.seen.borrow().is_empty());
+        assert_eq!(target.seen.take().len(), 2);
         assert_eq!(rig.get().await.status, 200);
         rig.settled().await;
     });

@@ -9,10 +9,11 @@ use serde_json::{Value, json};
 use crate::common;
 use crate::run::Run;
 
-/// What makes a scenario one in which work is conserved, and all of it is over before the run is.
+/// What makes a scenario one in which work is conserved, each request is held once, and all of it is over before the run is.
 pub(crate) fn one_table(scenario: &Value) -> Value {
     let mut scenario = scenario.clone();
     scenario["simulation"].as_object_mut().expect("a section").remove("total_time_ms");
+    scenario["load_balancer"].as_object_mut().expect("a section").remove("try_timeout_ms");
     let slots = scenario["targets"]["initial_count"].clone();
     common::merge(
         &mut scenario,

@@ -97,11 +97,18 @@ fn load_balancer() -> impl Strategy<Value = Value> {
         Just(json!(["full", "connect"])),
         Just(json!(["full", "connect", "reset"])),
         Just(json!(["connect"])),
+        Just(json!(["full", "timeout"])),
     ];
-    (word(&["round_robin", "least_conns"]), 1..=6_u32, mode, retry_on, round_robin(), least_conns()).prop_map(
-        |(architecture, hosts, mode, retry_on, rr, lc)| {
-            json!({"architecture": architecture, "hosts": hosts, "no_capacity": mode, "retry_on": retry_on, "rr": rr,
-                "lc": lc})
+    let try_timeout = option::weighted(0.4, positive_ms(200));
+    let architecture = word(&["round_robin", "least_conns"]);
+    (architecture, 1..=6_u32, mode, retry_on, try_timeout, round_robin(), least_conns()).prop_map(
+        |(architecture, hosts, mode, retry_on, try_timeout, rr, lc)| {
+            let mut all = json!({"architecture": architecture, "hosts": hosts, "no_capacity": mode, "retry_on": retry_on,
+                "rr": rr, "lc": lc});
+            if let Some(try_timeout) = try_timeout {
+                all["try_timeout_ms"] = try_timeout;
+            }
+            all
         },
     )
 }
