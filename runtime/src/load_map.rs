@@ -5,16 +5,23 @@
 //! hosts look without a lock and reserve under one, and only if nothing has changed in between.
 //!
 //! A process may be killed anywhere. What it held is in cells of its own, which the next host of its number or
-//! [`LoadMap::reap`] clears; that it is dead is known at once and without a time-out, since the kernel gives up its owner
-//! lock. If it died in the middle of an update, the next update builds the index again.
+//! [`LoadMap::reap`] clears; that it is dead is known at once and without a time-out, since the kernel gives up its locks
+//! on the file. If it died in the middle of an update, the next update builds the index again.
 //!
 //! Not here: addresses of targets (hosts learn them with the fleet's changes), and any choice among equals. It does not
 //! help against a process that is *stopped* (SIGSTOP) within an update: the others wait until it goes on.
 
 mod index;
+mod lock;
+#[cfg_attr(galton_loom, path = "load_map/model/memory.rs")]
+mod memory;
+#[cfg(test)]
+#[cfg(galton_loom)]
+mod model;
 mod scan;
 mod shared;
 #[cfg(test)]
+#[cfg(not(galton_loom))]
 mod tests;
 
 use std::fs::File;
@@ -62,11 +69,14 @@ impl LoadMap {
         make().with_context(|| format!("cannot create the load map {}", path.display()))
     }
 
-    /// Opens a map. A file that is not a map, or not a whole one, is an error.
+    /// Opens a map. A file that is not a map, or not a whole one, is an error. What a damaged one has of an index is built
+    /// again, as for one that a process left in the middle of an update: only rows and cells are believed.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         let open = || Shared::open(File::options().read(true).write(true).open(path)?);
         let shared = open().with_context(|| format!("cannot open the load map {}", path.display()))?;
-        Ok(Self { index: Index { shared } })
+        let index = Index { shared };
+        index.lock().write(|| index.rebuild());
+        Ok(Self { index })
     }
 
     /// Joins as this host, and gives back what a dead predecessor of its number still held, at `now`.

@@ -9,23 +9,24 @@ use crate::table::{LoadTable, Lowest, Slot};
 /// many in a row do not happen by chance.
 const MOST_LOOKS: u32 = 10_000;
 
-/// The policy of one host.
+/// The policy of one host, over whichever table.
 #[derive(Debug)]
-pub(super) struct LeastConns {
+pub struct LeastConns {
     coins: Keyed,
     tie_break: TieBreak,
     last_pick: TargetId,
 }
 
 impl LeastConns {
-    pub(super) fn new(scenario: &Scenario) -> Self {
+    /// Of a host that has picked nothing yet.
+    pub fn new(scenario: &Scenario) -> Self {
         let tie_break = scenario.load_balancer.lc.tie_break;
         let coins = Keyed::new(scenario.simulation.seed, Purpose::Choice);
         Self { coins, tie_break, last_pick: TargetId(0) }
     }
 
     /// Takes a slot at the least loaded target; `None` if every candidate is at its limit.
-    pub(super) fn pick<T: LoadTable>(
+    pub fn pick<T: LoadTable>(
         &mut self,
         host: HostId,
         request: RequestId,

@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use call::{Call, Calls, Stage};
 use fleet_view::FleetView;
 pub use io::*;
-use least_conns::LeastConns;
+pub use least_conns::LeastConns;
 use queue::Queue;
 use ring::Ring;
 use rules::Rules;

@@ -6,19 +6,23 @@
 //! prefix of the update was stored.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicU64, fence};
 
 use galton_core::table::{Lowest, RowState, Slot};
 use galton_core::{HostId, Incarnation, Nanos, TargetId};
 
-use super::scan::{self, Counts};
-use super::shared::{Guard, Shared};
+use super::lock::{Guard, is_settled, stand_back};
+use super::memory::{AtomicU64, fence};
+use super::scan::{self, Counts, Lane};
+use super::shared::Shared;
 
 /// Of a time: not at all.
 pub(super) const NEVER: u64 = u64::MAX;
 
-/// Looks without the lock before taking it; a look takes a fraction of a microsecond, an update about as long.
-const LOOKS: u32 = 16;
+/// Looks without the lock before taking it: where others change the table all the time, no look would be in time.
+#[cfg(not(galton_loom))]
+const LOOKS: u32 = 2;
+#[cfg(galton_loom)]
+const LOOKS: u32 = 1;
 
 // States of a row. A retired row is out of the index; it is free when all its cells are 0.
 const FREE: u64 = 0;
@@ -61,16 +65,16 @@ impl Index {
             if let Some(seen) = self.read_at(version, &look) {
                 return (seen, version);
             }
-            std::hint::spin_loop();
+            stand_back();
         }
         // Many writers, or one that died in the middle.
-        let _held = self.lock();
-        (look(), self.shared.version().load(Relaxed))
+        let held = self.lock();
+        (look(), held.version())
     }
 
     /// Looks at the table in this version, if it still is.
     pub(super) fn read_at<R>(&self, version: u64, look: impl Fn() -> R) -> Option<R> {
-        let unmoved = || version.is_multiple_of(2) && self.shared.version().load(Acquire) == version;
+        let unmoved = || is_settled(version) && self.shared.version().load(Acquire) == version;
         let seen = unmoved().then(look)?;
         fence(Acquire);
         unmoved().then_some(seen)
@@ -106,12 +110,12 @@ impl Index {
     }
 
     pub(super) fn in_flight(&self, target: TargetId) -> u32 {
-        self.read(|| self.find(target).map_or(0, |found| self.count(found.row))).0
+        self.read(|| self.find(target).map_or(0, |found| self.counts().get(found.position).count())).0
     }
 
     pub(super) fn total_in_flight(&self) -> u64 {
-        let count = |word: &AtomicU64| u64::from(self.count(lower(word.load(Relaxed)) as usize));
-        self.read(|| self.order().iter().map(count).sum()).0
+        let positions = || 0..self.order().len();
+        self.read(|| positions().map(|at| u64::from(self.counts().get(at).count())).sum()).0
     }
 
     /// The part of the order that is in use.
@@ -119,25 +123,35 @@ impl Index {
         &self.shared.order()[..self.shared.used().load(Relaxed) as usize]
     }
 
-    /// The part of the packed counts that is in use.
+    /// The packed counts of all positions, in use or not.
+    pub(super) fn counts(&self) -> Counts<'_> {
+        Counts::of(self.shared.load())
+    }
+
+    /// The part of them that is in use.
     pub(super) fn candidates(&self) -> Counts<'_> {
         let used = self.shared.used().load(Relaxed) as usize;
-        Counts { packed: &self.shared.load()[..scan::words(used)], least: &self.shared.least()[..scan::lines(used)] }
+        Counts::of(&self.shared.load()[..scan::words(used)])
     }
 
     fn find(&self, target: TargetId) -> Option<Found> {
         let order = self.order();
-        let position = order.partition_point(|word| upper(word.load(Relaxed)) < target.0);
+        let place = self.place(target).load(Relaxed);
+        let is_it = upper(place) == target.0;
+        let searched = || order.partition_point(|word| upper(word.load(Relaxed)) < target.0);
+        let position = if is_it { lower(place) as usize } else { searched() };
         let word = order.get(position)?.load(Relaxed);
         (upper(word) == target.0).then_some(Found { position, row: lower(word) as usize })
     }
 
-    fn positions(&self, targets: &[TargetId]) -> Vec<usize> {
-        targets.iter().filter_map(|target| self.find(*target)).map(|found| found.position).collect()
+    /// Where the position of this target is, unless another one's is there: numbers that are near each other do not meet.
+    fn place(&self, target: TargetId) -> &AtomicU64 {
+        let place = self.shared.place();
+        &place[target.0 as usize & (place.len() - 1)]
     }
 
-    fn count(&self, row: usize) -> u32 {
-        self.shared.count()[row].load(Relaxed) as u32
+    fn positions(&self, targets: &[TargetId]) -> Vec<usize> {
+        targets.iter().filter_map(|target| self.find(*target)).map(|found| found.position).collect()
     }
 
     pub(super) fn state(&self, row: usize) -> u64 {
@@ -152,46 +166,44 @@ impl Index {
 // === Updating: with the lock. ===
 
 impl Index {
-    /// Takes the lock, and puts the index right if a process died with it.
+    /// Takes the lock, and puts the index right if its owner went away in the middle of an update.
     pub(super) fn lock(&self) -> Guard<'_> {
-        let mut held = self.shared.lock();
-        if held.owner_died || !self.shared.version().load(Relaxed).is_multiple_of(2) {
-            self.write(&held, || self.rebuild());
-        }
-        if held.owner_died {
-            // Not before the index is right: should this process die as well, the next one builds it again.
-            held.put_right();
+        let held = self.shared.lock();
+        if held.is_left {
+            held.write(|| self.rebuild());
         }
         held
-    }
-
-    /// Makes a change that readers see as a whole; returns the version it makes.
-    pub(super) fn write(&self, _held: &Guard<'_>, change: impl FnOnce()) -> u64 {
-        let version = self.shared.version();
-        let odd = version.load(Relaxed) | 1;
-        version.store(odd, Relaxed);
-        fence(Release);
-        change();
-        version.store(odd + 1, Release);
-        odd + 1
     }
 
     /// Takes a slot and says of which incarnation, and in which version: a pick if something was `seen`, else one at a
     /// target that is starting or ready and has room.
     pub(super) fn take(&self, host: HostId, target: TargetId, seen: Option<&Lowest>) -> Option<(Slot, u64)> {
-        let held = self.lock();
-        if seen.is_some_and(|low| low.stamp != self.shared.version().load(Relaxed)) {
-            return None;
-        }
+        let held = match seen {
+            Some(low) => self.shared.lock_at(low.stamp).or_else(|| {
+                stand_back();
+                None
+            })?,
+            None => self.lock(),
+        };
+        self.take_held(&held, host, target, seen)
+    }
+
+    /// As [`Self::take`], with the lock, which was free in the version that was `seen`.
+    pub(super) fn take_held(
+        &self,
+        held: &Guard<'_>,
+        host: HostId,
+        target: TargetId,
+        seen: Option<&Lowest>,
+    ) -> Option<(Slot, u64)> {
         let found = self.find(target)?;
+        let lane = self.counts().get(found.position);
         let free = match seen {
-            Some(low) => self.candidates().get(found.position) == low.count,
-            None => {
-                matches!(self.state(found.row), STARTING | READY) && self.count(found.row) < self.shared.shape.limit
-            }
+            Some(low) => lane == Lane::candidate(low.count),
+            None => matches!(self.state(found.row), STARTING | READY) && lane.count() < self.limit(),
         };
         free.then(|| {
-            let version = self.write(&held, || self.add(host, found));
+            let version = held.write(|| self.add(host, found, lane.count()));
             (Slot::granted(target, self.incarnation(found.row)), version)
         })
     }
@@ -199,19 +211,19 @@ impl Index {
     /// Gives a slot back, if this host holds it, and says in which version.
     pub(super) fn release(&self, host: HostId, slot: &Slot, now: Nanos) -> Option<u64> {
         let held = self.lock();
-        let row = self.row_of(slot)?;
+        let (row, position) = self.row_of(slot)?;
         let holds = self.shared.cells(host.0)[row].load(Relaxed) > 0;
-        holds.then(|| self.write(&held, || self.give_back(host, row, 1, now)))
+        holds.then(|| held.write(|| self.give_back(host, row, position, 1, now)))
     }
 
     /// Gives back all that a host holds.
     pub(super) fn clear(&self, held: &Guard<'_>, host: HostId, now: Nanos) {
         self.shared.waiting()[host.0 as usize].store(NEVER, Relaxed);
-        self.write(held, || {
+        held.write(|| {
             for (row, cell) in self.shared.cells(host.0).iter().enumerate() {
                 match cell.load(Relaxed) {
                     0 => {}
-                    slots => self.give_back(host, row, slots, now),
+                    slots => self.give_back(host, row, self.position_of(row), slots, now),
                 }
             }
         });
@@ -225,16 +237,16 @@ impl Index {
             Some((_, newer)) if newer > incarnation => {}
             Some((row, same)) if same == incarnation && self.state(row) == code => {}
             Some((row, same)) if same == incarnation => {
-                self.write(&held, || {
+                held.write(|| {
                     if code == READY {
-                        self.shared.since()[row].store(self.since_if_below(self.count(row), now), Relaxed);
+                        self.shared.since()[row].store(self.since_if_below(self.held_at(row), now), Relaxed);
                     }
                     self.shared.state()[row].store(code, Release);
                     self.rebuild();
                 });
             }
             old => {
-                self.write(&held, || {
+                held.write(|| {
                     if let Some((row, _)) = old {
                         self.shared.state()[row].store(RETIRED, Release);
                     }
@@ -248,7 +260,7 @@ impl Index {
     pub(super) fn remove(&self, target: TargetId, incarnation: Incarnation) {
         let held = self.lock();
         let Some(found) = self.find(target).filter(|found| self.incarnation(found.row) == incarnation) else { return };
-        self.write(&held, || {
+        held.write(|| {
             self.shared.state()[found.row].store(RETIRED, Release);
             self.rebuild();
         });
@@ -271,47 +283,66 @@ impl Index {
         self.shared.state()[row].store(state, Release);
     }
 
-    /// The row that a slot is of; retired ones are found by looking at all.
-    fn row_of(&self, slot: &Slot) -> Option<usize> {
+    /// The row that a slot is of, and its position; retired rows have none and are found by looking at all.
+    fn row_of(&self, slot: &Slot) -> Option<(usize, Option<usize>)> {
         let name = pair(slot.target().0, slot.incarnation());
-        let is_it = |row: &usize| self.shared.name()[*row].load(Relaxed) == name;
-        let current = self.find(slot.target()).map(|found| found.row).filter(is_it);
-        current.or_else(|| (0..self.shared.shape.rows as usize).find(is_it))
+        let is_it = |row: usize| self.shared.name()[row].load(Relaxed) == name;
+        match self.find(slot.target()) {
+            Some(Found { row, position }) if is_it(row) => Some((row, Some(position))),
+            _ => (0..self.shared.shape.rows as usize).find(|row| is_it(*row)).map(|row| (row, None)),
+        }
     }
 
-    fn add(&self, host: HostId, found: Found) {
+    fn position_of(&self, row: usize) -> Option<usize> {
+        let target = TargetId(upper(self.shared.name()[row].load(Relaxed)));
+        self.find(target).filter(|found| found.row == row).map(|found| found.position)
+    }
+
+    /// Counts one more at a row that has `count`.
+    fn add(&self, host: HostId, found: Found, count: u32) {
         let cell = &self.shared.cells(host.0)[found.row];
         cell.store(cell.load(Relaxed) + 1, Release);
-        let count = self.count(found.row) + 1;
-        if count >= self.shared.shape.idle_threshold {
+        if count + 1 == self.shared.shape.idle_threshold {
             self.shared.since()[found.row].store(NEVER, Release);
         }
-        self.set_count(found, count);
+        self.set_count(found.position, found.row, count + 1);
     }
 
-    fn give_back(&self, host: HostId, row: usize, slots: u64, now: Nanos) {
-        let count = self.count(row).saturating_sub(slots as u32);
-        let since = &self.shared.since()[row];
-        if since.load(Relaxed) == NEVER {
-            since.store(self.since_if_below(count, now), Relaxed);
+    /// A row without a position has no count and will not be idle.
+    fn give_back(&self, host: HostId, row: usize, position: Option<usize>, slots: u64, now: Nanos) {
+        let count = position.map(|at| self.counts().get(at).count().saturating_sub(slots as u32));
+        if count.is_some_and(|count| count < self.shared.shape.idle_threshold) {
+            let since = &self.shared.since()[row];
+            if since.load(Relaxed) == NEVER {
+                since.store(now.0, Relaxed);
+            }
         }
         let cell = &self.shared.cells(host.0)[row];
         cell.store(cell.load(Relaxed).saturating_sub(slots), Release);
-        let target = TargetId(upper(self.shared.name()[row].load(Relaxed)));
-        if let Some(found) = self.find(target).filter(|found| found.row == row) {
-            self.set_count(found, count);
+        if let (Some(position), Some(count)) = (position, count) {
+            self.set_count(position, row, count);
         }
     }
 
-    fn set_count(&self, found: Found, count: u32) {
-        self.shared.count()[found.row].store(count.into(), Relaxed);
-        self.candidates().set(found.position, self.candidate(found.row));
+    fn set_count(&self, position: usize, row: usize, count: u32) {
+        self.counts().set(position, self.lane(row, count));
     }
 
     /// What the packed counts say of a row.
-    fn candidate(&self, row: usize) -> u32 {
-        let count = self.count(row);
-        if self.state(row) == READY && count < self.shared.shape.limit { count } else { scan::NONE }
+    fn lane(&self, row: usize, count: u32) -> Lane {
+        let is_candidate = self.state(row) == READY && count < self.limit();
+        if is_candidate { Lane::candidate(count) } else { Lane::barred(count) }
+    }
+
+    fn limit(&self) -> u32 {
+        self.shared.shape.limit.min(scan::MOST)
+    }
+
+    /// What the cells say of a row.
+    fn held_at(&self, row: usize) -> u32 {
+        let held = |host| self.shared.cells(host)[row].load(Relaxed);
+        let sum = (0..self.shared.shape.hosts).map(held).fold(0, u64::saturating_add);
+        sum.min(scan::MOST.into()) as u32
     }
 
     fn since_if_below(&self, count: u32, now: Nanos) -> u64 {
@@ -319,26 +350,30 @@ impl Index {
     }
 
     /// Builds the index from rows and cells.
-    fn rebuild(&self) {
+    pub(super) fn rebuild(&self) {
+        let shared = &self.shared;
         let live = |row: &u32| matches!(self.state(*row as usize), STARTING | READY | CORDONED);
-        let number = |row: u32| upper(self.shared.name()[row as usize].load(Relaxed));
-        let mut order: Vec<u64> = (0..self.shared.shape.rows).filter(live).map(|row| pair(number(row), row)).collect();
+        let number = |row: u32| upper(shared.name()[row as usize].load(Relaxed));
+        let mut order: Vec<u64> = (0..shared.shape.rows).filter(live).map(|row| pair(number(row), row)).collect();
         order.sort_unstable();
-        self.shared.used().store(order.len() as u64, Relaxed);
-        let mut ready = 0;
-        for (word, slot) in order.iter().zip(self.shared.order()) {
+        // Of two rows of one target, which only a damaged file has, the first.
+        order.dedup_by_key(|word| upper(*word));
+        shared.used().store(order.len() as u64, Relaxed);
+        shared.place().iter().for_each(|place| place.store(0, Relaxed));
+        for ((word, slot), position) in order.iter().zip(shared.order()).zip(0..) {
             slot.store(*word, Relaxed);
-            let row = lower(*word) as usize;
-            let held = |host| self.shared.cells(host)[row].load(Relaxed) as u32;
-            let count = (0..self.shared.shape.hosts).map(held).sum::<u32>();
-            self.shared.count()[row].store(count.into(), Relaxed);
-            if count >= self.shared.shape.idle_threshold {
-                self.shared.since()[row].store(NEVER, Relaxed);
-            }
-            ready += u64::from(self.state(row) == READY);
+            let target = TargetId(upper(*word));
+            self.place(target).store(pair(target.0, position), Relaxed);
         }
-        self.candidates().fill(order.iter().map(|word| self.candidate(lower(*word) as usize)));
-        self.shared.ready().store(ready, Relaxed);
+        let rows = || order.iter().map(|word| lower(*word) as usize);
+        shared.ready().store(rows().filter(|row| self.state(*row) == READY).count() as u64, Relaxed);
+        self.candidates().fill(rows().map(|row| {
+            let count = self.held_at(row);
+            if count >= shared.shape.idle_threshold {
+                shared.since()[row].store(NEVER, Relaxed);
+            }
+            self.lane(row, count)
+        }));
     }
 }
 

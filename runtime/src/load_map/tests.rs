@@ -179,3 +179,77 @@ fn rows_are_used_again() {
     machine.fleet.put(TargetId(2), 0, RowState::Ready, Nanos::ZERO);
     assert_eq!(machine.ready(), 2);
 }
+
+/// Three targets, of which one slot at the second is taken.
+fn one_taken() -> (Machine, Slot) {
+    let mut machine = Machine::new(8, 1, 2, 1);
+    (1..=3).for_each(|n| machine.fleet.put(TargetId(n), 0, RowState::Ready, Nanos::ZERO));
+    let slot = machine.reserve_at(HostId(0), TargetId(2)).unwrap();
+    (machine, slot)
+}
+
+#[test]
+fn of_a_damaged_file_rows_and_cells_are_believed() {
+    let (machine, slot) = one_taken();
+    let shared = &machine.fleet.index.shared;
+    for index in [shared.load(), shared.order(), shared.place()] {
+        index.iter().for_each(|word| word.store(u64::MAX, Relaxed));
+    }
+    shared.used().store(1 << 40, Relaxed);
+    for owner in [0, 77, 30_000] {
+        // In the middle of an update, by nobody, by a seat that is free, by one that there is not.
+        shared.version().store(7 * lock::STEP + owner, Relaxed);
+        let path = machine.dir.path().join("map");
+        let fleet = LoadMap::open(&path).unwrap();
+        assert_eq!(fleet.index.lowest(&[]).map(|low| (low.count, low.len)), Some((0, 2)));
+        assert_eq!((fleet.in_flight(TargetId(2)), fleet.total_in_flight()), (1, 1));
+    }
+    assert_eq!(machine.any().ready(), 3);
+    assert!(machine.fleet.index.release(HostId(0), &slot, Nanos(1)).is_some());
+}
+
+#[test]
+fn of_two_rows_of_one_target_one_counts() {
+    let (machine, _slot) = one_taken();
+    machine.fleet.index.shared.name()[2].store(1 << 32, Relaxed);
+    let mut map = LoadMap::open(&machine.dir.path().join("map")).unwrap();
+    assert_eq!((map.index.shared.used().load(Relaxed), map.index.shared.ready().load(Relaxed)), (2, 2));
+    let low = map.index.lowest(&[]).unwrap();
+    assert_eq!(map.index.nth(&low, 0, &[]), Some(TargetId(1)));
+    assert!(map.index.take(HostId(0), TargetId(1), Some(&low)).is_some());
+    map.remove(TargetId(1), 0);
+}
+
+#[test]
+fn an_update_that_a_panic_ends_is_put_right() {
+    let (mut machine, slot) = one_taken();
+    let map = machine.host(HostId(0));
+    let half = || {
+        map.index.lock().write(|| {
+            map.index.shared.cells(0)[0].store(2, Relaxed);
+            panic!("in the middle");
+        })
+    };
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(half)).is_err());
+    assert!(!lock::is_settled(map.index.shared.version().load(Relaxed)));
+    assert_eq!(map.lowest(&[]).map(|low| (low.count, low.len)), Some((0, 1)), "the first is full");
+    assert!(lock::is_settled(map.index.shared.version().load(Relaxed)));
+    map.release(HostId(0), slot, Nanos(1));
+}
+
+#[test]
+fn a_seat_left_with_the_lock_is_taken_without_it() {
+    let (machine, _slot) = one_taken();
+    let path = machine.dir.path().join("map");
+    let held = {
+        let other = LoadMap::open(&path).unwrap();
+        // As if its process had died here.
+        std::mem::forget(other.index.lock());
+        other.index.shared.version().load(Relaxed)
+    };
+    assert!(!lock::is_settled(held));
+    let next = LoadMap::open(&path).unwrap();
+    assert_eq!(next.in_flight(TargetId(2)), 1);
+    let after = next.index.shared.version().load(Relaxed);
+    assert!(lock::is_settled(after) && after > held);
+}

@@ -1,5 +1,6 @@
 //! The load map in several processes: this test program, run again as [`child`].
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use galton_core::rng::{KeyedRng, Purpose};
 use galton_core::table::{BucketTable, Head};
 
+use super::scan::Lane;
 use super::*;
 use crate::mono_ns;
 
@@ -97,7 +99,7 @@ fn work(map: &mut HostMap, mut goes_on: impl FnMut(&HostMap, u64) -> bool, mut d
             if random(8) == 0 {
                 std::thread::yield_now();
             }
-            let Some((slot, version)) = map.index.take(map.host, target, Some(&low)) else { continue };
+            let Some((slot, version)) = pick(map, target, &low) else { continue };
             held.push(slot);
             done(Done { version, target, low: Some(low) });
         } else if !held.is_empty() {
@@ -105,6 +107,25 @@ fn work(map: &mut HostMap, mut goes_on: impl FnMut(&HostMap, u64) -> bool, mut d
         }
     }
     held.into_iter().for_each(|slot| give(map, slot, &mut done));
+}
+
+/// A pick, and before it a look at the cells of all hosts, which nobody changes at that moment.
+fn pick(map: &HostMap, target: TargetId, low: &Lowest) -> Option<(Slot, u64)> {
+    let held = map.index.shared.lock_at(low.stamp)?;
+    let counts = counts_by_cells(&map.index);
+    let least = counts.values().filter(|count| **count < LIMIT).min().copied();
+    assert_eq!(Some(low.count), least, "the minimum");
+    assert_eq!(low.len as usize, counts.values().filter(|count| Some(**count) == least).count(), "all that have it");
+    assert_eq!(counts.get(&target), Some(&low.count), "one that has it");
+    map.index.take_held(&held, map.host, target, Some(low))
+}
+
+/// The slots held at each ready target, whatever the index says.
+fn counts_by_cells(index: &Index) -> BTreeMap<TargetId, u32> {
+    let shared = &index.shared;
+    let ready = (0..shared.shape.rows as usize).filter(|row| index.state(*row) == index::READY);
+    let count = |row: usize| (0..shared.shape.hosts).map(|host| shared.cells(host)[row].load(Relaxed)).sum::<u64>();
+    ready.map(|row| (TargetId((shared.name()[row].load(Relaxed) >> 32) as u32), count(row) as u32)).collect()
 }
 
 fn give(map: &HostMap, slot: Slot, done: &mut impl FnMut(Done)) {
@@ -173,7 +194,8 @@ fn every_pick_is_the_minimum_at_its_moment() {
     }
     let mut log: Vec<_> = (0..HOSTS).flat_map(|host| read_log(&path, HostId(host))).collect();
     log.sort_by_key(|(_, done)| done.version);
-    assert!(log.windows(2).all(|two| two[0].1.version + 2 == two[1].1.version), "every update is in the log, once");
+    let is_next = |two: &[(HostId, Done)]| two[0].1.version + lock::STEP == two[1].1.version;
+    assert!(log.windows(2).all(is_next), "every update is in the log, once");
     let hand_overs = log.windows(2).filter(|two| two[0].0 != two[1].0).count();
     assert!(hand_overs > 100, "the processes ran one after the other");
     for (host, done) in log {
@@ -199,12 +221,11 @@ fn audit(fleet: &LoadMap) -> Vec<u64> {
     let by_host = |row: usize| (0..shared.shape.hosts).map(move |host| shared.cells(host)[row].load(Relaxed));
     for position in 0..shared.used().load(Relaxed) as usize {
         let row = shared.order()[position].load(Relaxed) as u32 as usize;
-        let count: u64 = by_host(row).sum();
-        assert_eq!(shared.count()[row].load(Relaxed), count);
-        assert!(count <= u64::from(LIMIT));
-        let is_candidate = fleet.index.state(row) == index::READY && count < u64::from(LIMIT);
-        let candidate = if is_candidate { count as u32 } else { scan::NONE };
-        assert_eq!(fleet.index.candidates().get(position), candidate);
+        let count = by_host(row).sum::<u64>() as u32;
+        assert!(count <= LIMIT);
+        let is_candidate = fleet.index.state(row) == index::READY && count < LIMIT;
+        let lane = if is_candidate { Lane::candidate(count) } else { Lane::barred(count) };
+        assert_eq!(fleet.index.candidates().get(position), lane);
         assert_eq!(shared.since()[row].load(Relaxed) == NEVER, count > 0, "idle below 1");
     }
     let sum = |host| shared.cells(host).iter().map(|cell| cell.load(Relaxed)).sum();
@@ -214,12 +235,13 @@ fn audit(fleet: &LoadMap) -> Vec<u64> {
 #[test]
 fn killed_processes_leave_nothing_behind() {
     const VICTIM: u32 = 2;
+    const ROUNDS: u64 = 30;
     let dir = TempDir::new().unwrap();
     let (mut fleet, path) = fleet(&dir, 3);
     let mut survivors = [0, 1].map(|host| start("work", host, &path));
     wait_for("survivors", || (0..2).all(|host| has_joined(&fleet, host)));
     (1..=TARGETS).for_each(|n| fleet.put(TargetId(n), 0, RowState::Ready, Nanos::ZERO));
-    for round in 0..30 {
+    for round in 0..ROUNDS {
         let victim = start("work", VICTIM, &path);
         wait_for("the victim's work", || audit(&fleet)[VICTIM as usize] > 0);
         let spin = mono_ns() + u64::from(KeyedRng::new(round, Purpose::Choice, 0).below(1_000_000));
@@ -233,8 +255,8 @@ fn killed_processes_leave_nothing_behind() {
             assert_eq!(audit(&fleet)[VICTIM as usize], 0);
         }
         fleet.put(TargetId(1 + round as u32 % TARGETS), 1 + round as u32 / TARGETS, RowState::Ready, Nanos(2));
-        let before = fleet.index.shared.version().load(Relaxed);
-        wait_for("progress", || fleet.index.shared.version().load(Relaxed) > before + 100);
+        let after = fleet.index.shared.version().load(Relaxed) + 100 * lock::STEP;
+        wait_for("progress", || fleet.index.shared.version().load(Relaxed) > after);
     }
     fleet.reap(Nanos(2));
     (1..=TARGETS).for_each(|n| fleet.put(TargetId(n), 9, RowState::Cordoned, Nanos(3)));
@@ -257,7 +279,7 @@ fn die(map: &mut HostMap, step: u32) {
     map.set_waiting(host, Some(Head::fresh(Nanos(1))));
     let held = map.index.lock();
     let shared = &map.index.shared;
-    map.index.write(&held, || {
+    held.write(|| {
         let row = (0..).find(|row| shared.name()[*row].load(Relaxed) >> 32 == 2).unwrap();
         if step > 0 {
             shared.cells(host.0)[row].store(1, Relaxed);
@@ -266,7 +288,7 @@ fn die(map: &mut HostMap, step: u32) {
             shared.since()[row].store(NEVER, Relaxed);
         }
         if step > 2 {
-            shared.count()[row].store(1, Relaxed);
+            map.index.candidates().set(row, Lane::candidate(1));
         }
         rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).unwrap();
     });
@@ -281,7 +303,7 @@ fn a_death_within_an_update_is_put_right() {
         (1..=TARGETS).for_each(|n| fleet.put(TargetId(n), 0, RowState::Ready, Nanos::ZERO));
         let mut child = start(&format!("die:{step}"), 1, &path);
         assert!(!child.end());
-        assert!(!fleet.index.shared.version().load(Relaxed).is_multiple_of(2), "it died within the update");
+        assert!(!lock::is_settled(fleet.index.shared.version().load(Relaxed)), "it died within the update");
         let held = if step == 0 { 1 } else { 2 };
         let low = map.lowest(&[]).unwrap();
         assert_eq!((low.count, low.len), (0, TARGETS - held), "what the cells say");
