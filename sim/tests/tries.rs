@@ -1,8 +1,6 @@
 //! The longest time for one attempt, against what follows from the holds: the same request holds a target equally long wherever it
 //! goes, so what is too long once is too long each time.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
 mod common;
 
 use galton_core::{FailReason, Nanos, Outcome};
