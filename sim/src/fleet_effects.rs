@@ -5,6 +5,7 @@ use galton_core::host::{self, AttemptEnd};
 use galton_core::table::FleetRows;
 use galton_core::{HostId, Incarnation, Nanos, TargetId};
 
+use crate::edge::Edge;
 use crate::machine::Errand;
 use crate::observer::Observer;
 use crate::world::{Event, World};
@@ -19,22 +20,24 @@ impl<O: Observer> World<'_, O> {
     fn fleet_effect(&mut self, effect: Effect) {
         match effect {
             Effect::Spawn { target, incarnation } => {
-                self.spawn(target, incarnation);
-                let up = self.now + self.errand(Errand::Spawn);
-                self.queue.push(up, Event::Fleet(Box::new(Input::Spawned { target, incarnation })));
+                self.edge.spawn(target, incarnation);
+                let up = self.edge.now + self.edge.errand(Errand::Spawn);
+                self.edge.queue.push(up, Event::Fleet(Box::new(Input::Spawned { target, incarnation })));
             }
-            Effect::Sleep { id, until } => self.queue.push(until, Event::Fleet(Box::new(Input::Timer { id }))),
+            Effect::Sleep { id, until } => self.edge.queue.push(until, Event::Fleet(Box::new(Input::Timer { id }))),
             Effect::Row { target, incarnation, state: Some(state) } => {
-                self.table.put(target, incarnation, state, self.now);
+                self.table.put(target, incarnation, state, self.edge.now);
             }
             Effect::Row { target, incarnation, state: None } => self.table.remove(target, incarnation),
-            Effect::ForgetHost { host } => self.table.forget_host(host, self.now),
-            Effect::Tell { host, due, message } => self.tell(host, due, message),
-            Effect::Stop { target, incarnation, .. } => self.stop(target, incarnation),
-            Effect::Log(event) => self.observer.changed(&event),
+            Effect::ForgetHost { host } => self.table.forget_host(host, self.edge.now),
+            Effect::Tell { host, due, message } => self.edge.tell(host, due, message),
+            Effect::Stop { target, incarnation, .. } => self.edge.stop(target, incarnation),
+            Effect::Log(event) => self.edge.observer.changed(&event),
         }
     }
+}
 
+impl<O: Observer> Edge<'_, O> {
     /// News travel at once, in order, and are learned when they are due.
     fn tell(&mut self, host: HostId, due: Nanos, message: Message) {
         let mut learned = due;

@@ -6,6 +6,7 @@
 //! model, and what it leaves out, is stated in `docs/simulation.md`.
 
 mod calendar;
+mod edge;
 mod fleet_effects;
 mod host_effects;
 mod machine;

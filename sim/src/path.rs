@@ -5,6 +5,7 @@ use galton_core::plan::Demand;
 use galton_core::scenario::{CpuMode, OnDisconnect, Scenario};
 use galton_core::{CallId, HostId, Incarnation, Nanos, Outcome, TargetId};
 
+use crate::edge::Edge;
 use crate::machine::{Hop, Machine};
 use crate::observer::Observer;
 use crate::requests::{Answer, Attempt, Deadline, Moment};
@@ -22,29 +23,94 @@ impl<O: Observer> World<'_, O> {
     /// A client sends a request.
     #[inline]
     pub(crate) fn send(&mut self, sent: Sent) {
-        self.sent += 1;
-        let lag = self.hop(Hop::SendLag, &sent, 0);
-        let t_send = self.now + lag;
-        let call = self.requests.open(sent, t_send);
-        if self.machine.is_none() {
+        self.edge.sent += 1;
+        let lag = self.edge.hop(Hop::SendLag, &sent, 0);
+        let t_send = self.edge.now + lag;
+        let call = self.edge.requests.open(sent, t_send);
+        if self.edge.machine.is_none() {
             return self.arrive(call);
         }
-        let way = self.hop(Hop::ClientToProxy, &sent, 0) + self.hop(Hop::Pick, &sent, 0);
-        self.queue.push(t_send + way, Event::Arrive(call));
+        let way = self.edge.hop(Hop::ClientToProxy, &sent, 0) + self.edge.hop(Hop::Pick, &sent, 0);
+        self.edge.queue.push(t_send + way, Event::Arrive(call));
     }
 
     /// A host has the request.
     #[inline]
     pub(crate) fn arrive(&mut self, call: CallId) {
-        let Some(request) = self.requests.get(call) else { return };
+        let Some(request) = self.edge.requests.get(call) else { return };
         let Sent { request: id, at, host, .. } = request.sent;
-        request.proxy_recv = Moment::at(self.now - hop(self.machine, Hop::Pick, &request.sent, 0));
-        self.proxies[host.0 as usize].received += 1;
-        let deadline = at + self.scenario.traffic.timeout;
+        request.proxy_recv = Moment::at(self.edge.now - hop(self.edge.machine, Hop::Pick, &request.sent, 0));
+        self.edge.proxies[host.0 as usize].received += 1;
+        let deadline = at + self.edge.scenario.traffic.timeout;
         let arrival = Arrival { call, request: id, deadline, idempotent: true };
         self.feed_arrival(host, arrival);
     }
 
+    #[inline]
+    pub(crate) fn hold_over(&mut self, call: CallId, number: u32) {
+        let now = self.edge.now;
+        let request = self.edge.requests.get(call);
+        let this = |attempt: &&mut Attempt| attempt.ticket.attempt() == number && attempt.held && attempt.end.is_none();
+        let Some((request, at)) = request.and_then(|request| {
+            let attempt = request.attempt.as_mut().filter(this)?;
+            attempt.end = Some(AttemptEnd::Done { ok: true });
+            let at = (attempt.ticket.target(), attempt.ticket.incarnation());
+            Some((request, at))
+        }) else {
+            return self.edge.deserted_hold_over(call, number);
+        };
+        request.target_done = Moment::at(now);
+        let (_, burnt) = hold_of(self.edge.scenario, &request.sent.demand);
+        let seen = now + hop(self.edge.machine, Hop::TargetToProxy, &request.sent, number);
+        if let Some(process) = self.edge.process(at.0, at.1) {
+            process.complete();
+            process.counters.cpu_burned += burnt.unwrap_or_default();
+        }
+        if self.edge.machine.is_none() {
+            return self.attempt_over(call, number);
+        }
+        self.edge.queue.push(seen, Event::AttemptOver(call, number));
+    }
+
+    pub(crate) fn shared_hold_over(&mut self, target: TargetId, incarnation: Incarnation) {
+        let now = self.edge.now;
+        let Some(shared) = self.edge.process(target, incarnation).and_then(|process| process.shared.as_mut()) else {
+            return;
+        };
+        if shared.due != Some(now) {
+            return;
+        }
+        shared.due = None;
+        let over: Vec<_> = std::iter::from_fn(|| shared.finish(now)).collect();
+        self.edge.schedule_shared(target, incarnation);
+        for (call, number) in over {
+            self.hold_over(call, number);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn attempt_over(&mut self, call: CallId, number: u32) {
+        let Some(request) = self.edge.requests.get(call) else { return };
+        let host = request.sent.host;
+        let this = |attempt: &mut Attempt| attempt.ticket.attempt() == number;
+        let Some(Attempt { ticket, end: Some(end), .. }) = request.attempt.take_if(this) else { return };
+        self.feed_end(host, ticket, end);
+        self.edge.requests.close_if_over(call);
+    }
+
+    /// A sleep of a host is over. The deadline of a request that has been answered meanwhile is none.
+    pub(crate) fn timer(&mut self, host: HostId, id: TimerId) {
+        if let TimerId::Deadline(call) = id {
+            match self.edge.requests.get(call).filter(|request| !request.answered) {
+                Some(request) => request.deadline = Deadline::None,
+                None => return,
+            }
+        }
+        self.feed_host(host, Input::Timer { id });
+    }
+}
+
+impl<O: Observer> Edge<'_, O> {
     /// A host sends an attempt to a target.
     #[inline]
     pub(crate) fn dispatch(&mut self, host: HostId, ticket: Ticket) {
@@ -128,32 +194,6 @@ impl<O: Observer> World<'_, O> {
         }
     }
 
-    #[inline]
-    pub(crate) fn hold_over(&mut self, call: CallId, number: u32) {
-        let now = self.now;
-        let request = self.requests.get(call);
-        let this = |attempt: &&mut Attempt| attempt.ticket.attempt() == number && attempt.held && attempt.end.is_none();
-        let Some((request, at)) = request.and_then(|request| {
-            let attempt = request.attempt.as_mut().filter(this)?;
-            attempt.end = Some(AttemptEnd::Done { ok: true });
-            let at = (attempt.ticket.target(), attempt.ticket.incarnation());
-            Some((request, at))
-        }) else {
-            return self.deserted_hold_over(call, number);
-        };
-        request.target_done = Moment::at(now);
-        let (_, burnt) = hold_of(self.scenario, &request.sent.demand);
-        let seen = now + hop(self.machine, Hop::TargetToProxy, &request.sent, number);
-        if let Some(process) = self.process(at.0, at.1) {
-            process.complete();
-            process.counters.cpu_burned += burnt.unwrap_or_default();
-        }
-        if self.machine.is_none() {
-            return self.attempt_over(call, number);
-        }
-        self.queue.push(seen, Event::AttemptOver(call, number));
-    }
-
     /// A hold that went on although its caller had gone is over, unless its process ended before.
     #[cold]
     fn deserted_hold_over(&mut self, call: CallId, number: u32) {
@@ -161,22 +201,6 @@ impl<O: Observer> World<'_, O> {
             && let Some(process) = self.process(target, incarnation)
         {
             process.complete();
-        }
-    }
-
-    pub(crate) fn shared_hold_over(&mut self, target: TargetId, incarnation: Incarnation) {
-        let now = self.now;
-        let Some(shared) = self.process(target, incarnation).and_then(|process| process.shared.as_mut()) else {
-            return;
-        };
-        if shared.due != Some(now) {
-            return;
-        }
-        shared.due = None;
-        let over: Vec<_> = std::iter::from_fn(|| shared.finish(now)).collect();
-        self.schedule_shared(target, incarnation);
-        for (call, number) in over {
-            self.hold_over(call, number);
         }
     }
 
@@ -217,16 +241,6 @@ impl<O: Observer> World<'_, O> {
         }
     }
 
-    #[inline]
-    pub(crate) fn attempt_over(&mut self, call: CallId, number: u32) {
-        let Some(request) = self.requests.get(call) else { return };
-        let host = request.sent.host;
-        let this = |attempt: &mut Attempt| attempt.ticket.attempt() == number;
-        let Some(Attempt { ticket, end: Some(end), .. }) = request.attempt.take_if(this) else { return };
-        self.feed_end(host, ticket, end);
-        self.requests.close_if_over(call);
-    }
-
     /// A host has answered.
     #[inline]
     pub(crate) fn answer(&mut self, host: HostId, call: CallId, answer: Answer) {
@@ -261,17 +275,6 @@ impl<O: Observer> World<'_, O> {
             self.asks_at = Some(now);
             self.queue.push(now, Event::Send);
         }
-    }
-
-    /// A sleep of a host is over. The deadline of a request that has been answered meanwhile is none.
-    pub(crate) fn timer(&mut self, host: HostId, id: TimerId) {
-        if let TimerId::Deadline(call) = id {
-            match self.requests.get(call).filter(|request| !request.answered) {
-                Some(request) => request.deadline = Deadline::None,
-                None => return,
-            }
-        }
-        self.feed_host(host, Input::Timer { id });
     }
 
     /// What the request is doing now may last until its deadline.

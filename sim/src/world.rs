@@ -1,22 +1,19 @@
-//! The world of one simulated run: the traffic, the hosts, the fleet, the targets, and the queue between them.
+//! The world of one simulated run: the hosts, the fleet and the table that they share, which decide; and the edge, which acts.
 
-use std::collections::BTreeMap;
-
-use galton_core::counters::{Counters, LoadCounters, ProxyCounters};
+use galton_core::counters::{Counters, ProxyCounters};
 use galton_core::fleet::{self, Fleet, Restarts};
 use galton_core::host::{self, Arrival, AttemptEnd, Effect, Host, Ticket, TimerId};
 use galton_core::prefetch::prefetch;
-use galton_core::scenario::{CpuMode, Scenario};
+use galton_core::scenario::Scenario;
 use galton_core::table::BucketTable;
 use galton_core::users::UserEnds;
 use galton_core::{CallId, HostId, Incarnation, Nanos, TargetId};
 
-use crate::machine::{Errand, Machine};
+use crate::edge::Edge;
+use crate::host_effects::AtOnce;
+use crate::machine::Machine;
 use crate::observer::Observer;
-use crate::queue::EventQueue;
-use crate::requests::{Answer, Requests};
-use crate::source::{Next, Source};
-use crate::target::Target;
+use crate::requests::Answer;
 
 /// What the processes of a run would have counted.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,32 +51,14 @@ pub(crate) enum Event {
     Fleet(Box<fleet::Input>),
 }
 
+/// What decides, and what it acts on.
 pub(crate) struct World<'a, O> {
-    pub(crate) scenario: &'a Scenario,
-    pub(crate) machine: Option<Machine<'a>>,
-    /// The requests of a target share its CPU.
-    pub(crate) shares: bool,
-    pub(crate) observer: &'a mut O,
-    pub(crate) now: Nanos,
-    pub(crate) queue: EventQueue<Event>,
-    pub(crate) source: Source,
-    /// For when the source is to be asked again.
-    pub(crate) asks_at: Option<Nanos>,
-    pub(crate) requests: Requests,
     pub(crate) hosts: Vec<Host>,
     pub(crate) fleet: Fleet,
     pub(crate) table: BucketTable,
-    /// By number.
-    pub(crate) targets: Vec<Option<Target>>,
-    pub(crate) retired: Vec<Target>,
-    /// Attempts whose caller has gone and whose hold goes on all the same: where.
-    pub(crate) deserted: BTreeMap<(CallId, u32), (TargetId, Incarnation)>,
-    pub(crate) proxies: Vec<ProxyCounters>,
-    /// When each host has heard the last of what it was told: news keep their order.
-    pub(crate) heard: Vec<Nanos>,
-    pub(crate) sent: u64,
-    pub(crate) errands: u64,
-    pub(crate) spare: Vec<Effect>,
+    pub(crate) edge: Edge<'a, O>,
+    /// What hosts ask of the fleet, and what came after that: it waits for the end of the host's step.
+    pub(crate) later: Vec<Effect>,
 }
 
 /// Runs a scenario to the end of its drain, on a machine or on none, and tells `observer` everything.
@@ -93,7 +72,7 @@ pub fn run<O: Observer>(scenario: &Scenario, machine: Option<Machine<'_>>, obser
         if at > end || world.is_over_by(at) {
             break;
         }
-        world.now = at;
+        world.edge.now = at;
         world.handle(event);
     }
     world.finish()
@@ -106,75 +85,40 @@ impl<'a, O: Observer> World<'a, O> {
         let fleet = Fleet::new(scenario, Restarts::at_scale(time_scale), &mut fx);
         let table =
             BucketTable::new(scenario.targets.max_concurrency, scenario.load_balancer.lc.idle_threshold_outstanding);
-        let hosts = scenario.load_balancer.hosts;
-        let mut world = Self {
-            scenario,
-            machine,
-            shares: scenario.targets.cpu_mode == CpuMode::Slowdown,
-            observer,
-            now: Nanos::ZERO,
-            queue: EventQueue::new(),
-            source: Source::new(scenario),
-            asks_at: None,
-            requests: Requests::default(),
-            hosts: Vec::new(),
-            fleet,
-            table,
-            targets: Vec::new(),
-            retired: Vec::new(),
-            deserted: BTreeMap::new(),
-            proxies: Vec::new(),
-            heard: vec![Nanos::ZERO; hosts as usize],
-            sent: 0,
-            errands: 0,
-            spare: Vec::new(),
-        };
+        let edge = Edge::new(scenario, machine, observer);
+        let mut world = Self { hosts: Vec::new(), fleet, table, edge, later: Vec::new() };
         for endpoint in world.fleet.ready() {
-            world.spawn(endpoint.target, endpoint.incarnation);
+            world.edge.spawn(endpoint.target, endpoint.incarnation);
         }
         world.fleet_effects(fx);
-        (0..hosts).for_each(|id| world.join(HostId(id)));
+        (0..scenario.load_balancer.hosts).for_each(|id| world.join(HostId(id)));
         world
     }
 
     fn join(&mut self, id: HostId) {
         let mut fx = Vec::new();
         let (version, members) = (self.fleet.version(), self.fleet.ready());
-        self.hosts.push(Host::new(id, self.scenario, self.now, version, &members, &mut fx));
-        self.proxies.push(ProxyCounters::new(id));
+        let edge = &mut self.edge;
+        self.hosts.push(Host::new(id, edge.scenario, edge.now, version, &members, &mut fx));
+        edge.proxies.push(ProxyCounters::new(id));
         self.host_effects(id, fx);
         self.feed_fleet(fleet::Input::HostJoined(id));
     }
 
-    pub(crate) fn spawn(&mut self, target: TargetId, incarnation: Incarnation) {
-        let process = Target::new(target, incarnation, self.scenario);
-        let number = target.0 as usize;
-        if self.targets.len() <= number {
-            self.targets.resize_with(number + 1, || None);
-        }
-        self.retired.extend(self.targets[number].replace(process));
-    }
-
-    /// The process of a target, if it runs.
-    #[inline]
-    pub(crate) fn process(&mut self, target: TargetId, incarnation: Incarnation) -> Option<&mut Target> {
-        let process = self.targets.get_mut(target.0 as usize)?.as_mut();
-        process.filter(|process| process.running && process.incarnation == incarnation)
-    }
-
     /// Nothing is under way, and nothing will be.
     fn is_over_by(&self, at: Nanos) -> bool {
-        let rests = self.requests.len() == 0 && self.asks_at.is_none();
-        rests && (self.source.ends_with_its_requests() || at >= self.scenario.simulation.duration)
+        let edge = &self.edge;
+        let rests = edge.requests.len() == 0 && edge.asks_at.is_none();
+        rests && (edge.source.ends_with_its_requests() || at >= edge.scenario.simulation.duration)
     }
 
     /// The next event. What belongs to one a little later is fetched meanwhile: in a large run nothing of it is in the
     /// processor's caches any more.
     #[inline]
     fn next(&mut self) -> Option<(Nanos, Event)> {
-        let (requests, hosts, table) = (&self.requests, &self.hosts, &self.table);
-        let (targets, observer) = (&self.targets, &mut *self.observer);
-        self.queue.pop(|event| {
+        let (hosts, table) = (&self.hosts, &self.table);
+        let Edge { requests, targets, observer, queue, .. } = &mut self.edge;
+        queue.pop(|event| {
             let Event::HoldOver(call, _, host, target) = event else { return };
             requests.fetch(*call);
             hosts[host.0 as usize].fetch(*call);
@@ -189,11 +133,11 @@ impl<'a, O: Observer> World<'a, O> {
         match event {
             Event::Send => self.ask_source(),
             Event::Arrive(call) => self.arrive(call),
-            Event::Reach(call, attempt) => self.reach(call, attempt),
+            Event::Reach(call, attempt) => self.edge.reach(call, attempt),
             Event::HoldOver(call, attempt, ..) => self.hold_over(call, attempt),
             Event::SharedHoldOver(target, incarnation) => self.shared_hold_over(target, incarnation),
             Event::AttemptOver(call, attempt) => self.attempt_over(call, attempt),
-            Event::Answered(call, answer) => self.answered(call, &answer),
+            Event::Answered(call, answer) => self.edge.answered(call, &answer),
             Event::Timer(host, id) => self.timer(host, id),
             Event::Host(host, input) => self.feed_host(host, *input),
             Event::Fleet(input) => self.feed_fleet(*input),
@@ -202,78 +146,46 @@ impl<'a, O: Observer> World<'a, O> {
 
     /// Sends what is due, and comes back when more is.
     pub(crate) fn ask_source(&mut self) {
-        if self.asks_at.is_some_and(|at| at <= self.now) {
-            self.asks_at = None;
-        }
-        let hard_stop = self.scenario.simulation.total_time.unwrap_or(Nanos::MAX);
-        loop {
-            match self.source.next(self.now) {
-                Next::Send(sent) => self.send(sent),
-                Next::Wait(until) => {
-                    if until < hard_stop && self.asks_at.is_none_or(|at| until < at) {
-                        self.asks_at = Some(until);
-                        self.queue.push_recurrent(until, Event::Send);
-                    }
-                    return;
-                }
-                Next::Over => {
-                    self.asks_at = None;
-                    return;
-                }
-            }
+        self.edge.asked_now();
+        while let Some(sent) = self.edge.next_sent() {
+            self.send(sent);
         }
     }
 
     pub(crate) fn feed_host(&mut self, id: HostId, input: host::Input) {
-        let mut fx = std::mem::take(&mut self.spare);
-        self.hosts[id.0 as usize].on(self.now, input, &mut self.table, &mut fx);
-        self.host_effects(id, fx);
+        self.step(id, |host, now, table, fx| host.on(now, input, table, fx));
     }
 
     /// As [`Self::feed_host`].
     #[inline]
     pub(crate) fn feed_arrival(&mut self, id: HostId, arrival: Arrival) {
-        let mut fx = std::mem::take(&mut self.spare);
-        self.hosts[id.0 as usize].on_arrival(self.now, arrival, &mut self.table, &mut fx);
-        self.host_effects(id, fx);
+        self.step(id, |host, now, table, fx| host.on_arrival(now, arrival, table, fx));
     }
 
     /// As [`Self::feed_host`].
     #[inline]
     pub(crate) fn feed_end(&mut self, id: HostId, ticket: Ticket, end: AttemptEnd) {
-        let mut fx = std::mem::take(&mut self.spare);
-        self.hosts[id.0 as usize].on_end(self.now, ticket, end, &mut self.table, &mut fx);
-        self.host_effects(id, fx);
+        self.step(id, |host, now, table, fx| host.on_end(now, ticket, end, table, fx));
+    }
+
+    /// A step of a host: its effects are done as they come, as far as they can be.
+    #[inline]
+    fn step(&mut self, id: HostId, step: impl FnOnce(&mut Host, Nanos, &mut BucketTable, &mut AtOnce<'_, 'a, O>)) {
+        let Self { hosts, table, edge, later, .. } = self;
+        step(&mut hosts[id.0 as usize], edge.now, table, &mut AtOnce { host: id, edge, later });
+        if !self.later.is_empty() {
+            self.do_later(id);
+        }
     }
 
     pub(crate) fn feed_fleet(&mut self, input: fleet::Input) {
         let mut fx = Vec::new();
-        self.fleet.on(self.now, input, &mut fx);
+        self.fleet.on(self.edge.now, input, &mut fx);
         self.fleet_effects(fx);
     }
 
-    /// How long an errand of the fleet takes: no time without a machine.
-    pub(crate) fn errand(&mut self, errand: Errand) -> Nanos {
-        self.errands += 1;
-        self.machine.map_or(Nanos::ZERO, |machine| machine.errand(errand, self.errands))
-    }
-
-    fn finish(mut self) -> Totals {
-        for (_, request) in self.requests.in_order() {
-            self.observer.ended(&request.ended(None, None), || request.row(None, None, None));
-        }
-        for sent in self.source.unsent() {
-            let row = sent.unsent();
-            self.observer.ended(&row.ended(), || row);
-        }
-        for (proxy, host) in self.proxies.iter_mut().zip(&self.hosts) {
-            proxy.in_flight_at_end = u64::from(host.in_flight());
-        }
-        let processes = self.targets.into_iter().flatten().chain(self.retired);
-        let mut targets: Vec<_> = processes.map(|target| target.counters).collect();
-        targets.sort_by_key(|t| (t.target, t.incarnation));
-        let load = LoadCounters { sent: self.sent, ..LoadCounters::default() };
-        let counters = Counters { load, proxies: self.proxies, targets, missing: Vec::new() };
-        Totals { counters, users: self.source.user_ends(), plan_sha256: self.source.plan_sha256() }
+    fn finish(self) -> Totals {
+        let in_flight = self.hosts.iter().map(|host| u64::from(host.in_flight()));
+        self.edge.finish(in_flight)
     }
 }

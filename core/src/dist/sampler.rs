@@ -6,7 +6,7 @@
 use super::Dist;
 use super::percentiles::Ladder;
 use super::special;
-use crate::rng::{KeyedRng, Purpose};
+use crate::rng::{Keyed, KeyedRng, Purpose};
 
 /// A prepared [`Dist`].
 #[derive(Clone, Copy, Debug)]
@@ -89,7 +89,8 @@ impl Sampler {
 
     /// The first draw of each of the keys `first`, `first` + 1, …: the same values as one by one, in half the time.
     pub fn sample_each(&self, seed: u64, purpose: Purpose, first: u64, out: &mut [f64]) {
-        let rng = |key| KeyedRng::new(seed, purpose, key);
+        let keys = Keyed::new(seed, purpose);
+        let rng = |key| keys.rng(key);
         let keyed = (first..).zip(out.iter_mut());
         match &self.0 {
             Shape::Constant(value) => out.fill(*value),

@@ -2,7 +2,7 @@
 
 use super::call::{Call, Next, Stage};
 use super::io::Seat;
-use super::{AttemptEnd, Cx, Effect, Host, Policy, Ticket, TimerId};
+use super::{AttemptEnd, Cx, Effect, Effects, Host, Policy, Ticket, TimerId};
 use crate::ids::{CallId, TargetId};
 use crate::outcome::{FailReason, Outcome, RejectReason};
 use crate::record::{Decision, DecisionKind};
@@ -23,7 +23,7 @@ struct Vain {
 impl Host {
     /// A new budget of attempts.
     #[inline]
-    pub(super) fn begin_round<T: LoadTable>(&mut self, id: CallId, cx: &mut Cx<'_, T>) {
+    pub(super) fn begin_round(&mut self, id: CallId, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
         let Some(call) = self.calls.get_mut(id) else {
             return;
         };
@@ -33,7 +33,7 @@ impl Host {
 
     /// One attempt, after the injected lock latency if there is one.
     #[inline]
-    fn attempt<T: LoadTable>(&mut self, id: CallId, cx: &mut Cx<'_, T>) {
+    fn attempt(&mut self, id: CallId, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
         if self.rules.lock_latency == Nanos::ZERO {
             return self.pick(id, cx);
         }
@@ -42,7 +42,7 @@ impl Host {
     }
 
     #[inline]
-    fn pick<T: LoadTable>(&mut self, id: CallId, cx: &mut Cx<'_, T>) {
+    fn pick(&mut self, id: CallId, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
         match self.choose(id, cx) {
             Some(seat) => self.dispatch(id, seat, false, cx),
             None => self.exhausted(id, cx),
@@ -50,7 +50,7 @@ impl Host {
     }
 
     #[inline]
-    fn choose<T: LoadTable>(&mut self, id: CallId, cx: &mut Cx<'_, T>) -> Option<Seat> {
+    fn choose(&mut self, id: CallId, cx: &mut Cx<'_, impl LoadTable, impl Effects>) -> Option<Seat> {
         let call = self.calls.get(id)?;
         let policy = match &mut self.policy {
             Policy::RoundRobin(ring) => {
@@ -74,7 +74,13 @@ impl Host {
     }
 
     #[inline]
-    pub(super) fn dispatch<T: LoadTable>(&mut self, id: CallId, seat: Seat, scale_routed: bool, cx: &mut Cx<'_, T>) {
+    pub(super) fn dispatch(
+        &mut self,
+        id: CallId,
+        seat: Seat,
+        scale_routed: bool,
+        cx: &mut Cx<'_, impl LoadTable, impl Effects>,
+    ) {
         let known = self.known(cx);
         let Some(call) = self.calls.get_mut(id) else {
             return;
@@ -106,7 +112,7 @@ impl Host {
     }
 
     #[inline]
-    fn known<T: LoadTable>(&self, cx: &Cx<'_, T>) -> u32 {
+    fn known(&self, cx: &Cx<'_, impl LoadTable, impl Effects>) -> u32 {
         match &self.policy {
             Policy::RoundRobin(ring) => ring.len(),
             Policy::LeastConns(_) => cx.table.ready(),
@@ -115,7 +121,12 @@ impl Host {
 
     /// An attempt is over: its slot is free, it is written down, and its call goes on.
     #[inline]
-    pub(super) fn attempt_ended<T: LoadTable>(&mut self, ticket: Ticket, end: AttemptEnd, cx: &mut Cx<'_, T>) {
+    pub(super) fn attempt_ended(
+        &mut self,
+        ticket: Ticket,
+        end: AttemptEnd,
+        cx: &mut Cx<'_, impl LoadTable, impl Effects>,
+    ) {
         self.record_attempt(&ticket, end, cx);
         let Ticket { call, seat, scale_routed, attempt, .. } = ticket;
         if self.rules.try_timeout.is_some() {
@@ -160,7 +171,7 @@ impl Host {
     }
 
     /// The attempt came to nothing: try again if that is allowed, after the retry delay.
-    fn refused<T: LoadTable>(&mut self, id: CallId, vain: Vain, cx: &mut Cx<'_, T>) {
+    fn refused(&mut self, id: CallId, vain: Vain, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
         let Some(call) = self.calls.get_mut(id) else {
             return;
         };
@@ -180,14 +191,14 @@ impl Host {
         }
     }
 
-    fn retry<T: LoadTable>(&mut self, id: CallId, cx: &mut Cx<'_, T>) {
+    fn retry(&mut self, id: CallId, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
         let Some(call) = self.calls.get(id) else {
             return;
         };
         if call.round() <= self.rules.retry_limit { self.attempt(id, cx) } else { self.exhausted(id, cx) }
     }
 
-    fn wait<T: LoadTable>(&mut self, id: CallId, until: Nanos, next: Next, cx: &mut Cx<'_, T>) {
+    fn wait(&mut self, id: CallId, until: Nanos, next: Next, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
         let Some(call) = self.calls.get_mut(id) else {
             return;
         };
@@ -198,7 +209,7 @@ impl Host {
         cx.fx.push(Effect::Sleep { id: TimerId::Wait(id, wait), until });
     }
 
-    pub(super) fn wait_over<T: LoadTable>(&mut self, id: CallId, over: u32, cx: &mut Cx<'_, T>) {
+    pub(super) fn wait_over(&mut self, id: CallId, over: u32, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
         let Some(call) = self.calls.get(id) else {
             return;
         };
@@ -211,7 +222,7 @@ impl Host {
 
     /// Gives a slot back; with a lock latency the caller does not wait, but the effect comes late.
     #[inline]
-    pub(super) fn release<T: LoadTable>(&mut self, slot: Slot, cx: &mut Cx<'_, T>) {
+    pub(super) fn release(&mut self, slot: Slot, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
         if self.rules.lock_latency == Nanos::ZERO {
             return cx.table.release(self.id, slot, cx.now);
         }
@@ -221,7 +232,7 @@ impl Host {
         cx.fx.push(Effect::Sleep { id: TimerId::Release(self.late_count), until });
     }
 
-    pub(super) fn late_release<T: LoadTable>(&mut self, number: u64, cx: &mut Cx<'_, T>) {
+    pub(super) fn late_release(&mut self, number: u64, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
         if let Some(slot) = self.late.remove(&number) {
             cx.table.release(self.id, slot, cx.now);
             self.slot_freed(cx);
@@ -229,7 +240,7 @@ impl Host {
     }
 
     #[inline]
-    fn record_attempt<T: LoadTable>(&self, ticket: &Ticket, end: AttemptEnd, cx: &mut Cx<'_, T>) {
+    fn record_attempt(&self, ticket: &Ticket, end: AttemptEnd, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
         let kind = match end {
             AttemptEnd::Full => DecisionKind::Refuse,
             AttemptEnd::Gone => DecisionKind::Fail(FailReason::Connect),
@@ -255,7 +266,7 @@ impl Host {
     }
 
     /// Rejects the call, and writes it down.
-    pub(super) fn reject<T: LoadTable>(&mut self, id: CallId, reason: RejectReason, cx: &mut Cx<'_, T>) {
+    pub(super) fn reject(&mut self, id: CallId, reason: RejectReason, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
         let known = self.known(cx);
         let Some(call) = self.calls.get(id) else {
             return;

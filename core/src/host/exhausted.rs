@@ -2,7 +2,7 @@
 
 use super::call::Stage;
 use super::io::Seat;
-use super::{Cx, Effect, Host, Policy, ScaleUpAnswer};
+use super::{Cx, Effect, Effects, Host, Policy, ScaleUpAnswer};
 use crate::ids::{CallId, Incarnation, TargetId};
 use crate::outcome::RejectReason;
 use crate::scenario::NoCapacity;
@@ -10,7 +10,7 @@ use crate::table::LoadTable;
 
 impl Host {
     /// The round's budget is spent, or there was nobody to try.
-    pub(super) fn exhausted<T: LoadTable>(&mut self, id: CallId, cx: &mut Cx<'_, T>) {
+    pub(super) fn exhausted(&mut self, id: CallId, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
         let Some(call) = self.calls.get_mut(id) else {
             return;
         };
@@ -25,7 +25,12 @@ impl Host {
         }
     }
 
-    pub(super) fn scale_up_answer<T: LoadTable>(&mut self, id: CallId, answer: ScaleUpAnswer, cx: &mut Cx<'_, T>) {
+    pub(super) fn scale_up_answer(
+        &mut self,
+        id: CallId,
+        answer: ScaleUpAnswer,
+        cx: &mut Cx<'_, impl LoadTable, impl Effects>,
+    ) {
         let Some(call) = self.calls.get_mut(id) else {
             return;
         };
@@ -45,7 +50,13 @@ impl Host {
     }
 
     /// The target is there: dispatch, with the slot that was reserved where there is a shared table.
-    fn started<T: LoadTable>(&mut self, id: CallId, target: TargetId, incarnation: Incarnation, cx: &mut Cx<'_, T>) {
+    fn started(
+        &mut self,
+        id: CallId,
+        target: TargetId,
+        incarnation: Incarnation,
+        cx: &mut Cx<'_, impl LoadTable, impl Effects>,
+    ) {
         let Some(Stage::ScalingUp { reserved }) = self.calls.get_mut(id).map(|c| &mut c.stage) else {
             return;
         };

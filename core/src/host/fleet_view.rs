@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Change, Cx, Effect, Endpoint, Host, Policy};
+use super::{Change, Cx, Effect, Effects, Endpoint, Host, Policy};
 use crate::ids::TargetId;
 use crate::table::LoadTable;
 
@@ -56,7 +56,7 @@ impl FleetView {
 impl Host {
     /// One ticket less; the last one on a cordoned target is told to the scaler.
     #[inline]
-    pub(super) fn give_back<T: LoadTable>(&mut self, target: TargetId, cx: &mut Cx<'_, T>) {
+    pub(super) fn give_back(&mut self, target: TargetId, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
         let view = &mut self.fleet;
         let Some(own) = view.own.get_mut(target.0 as usize) else {
             return;
@@ -68,7 +68,7 @@ impl Host {
         }
     }
 
-    pub(super) fn fleet_change<T: LoadTable>(&mut self, version: u64, change: Change, cx: &mut Cx<'_, T>) {
+    pub(super) fn fleet_change(&mut self, version: u64, change: Change, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
         if let Change::Cordoned(target) = change {
             self.owe_release(target, cx);
         }
@@ -88,7 +88,12 @@ impl Host {
         }
     }
 
-    pub(super) fn snapshot<T: LoadTable>(&mut self, version: u64, members: &[Endpoint], cx: &mut Cx<'_, T>) {
+    pub(super) fn snapshot(
+        &mut self,
+        version: u64,
+        members: &[Endpoint],
+        cx: &mut Cx<'_, impl LoadTable, impl Effects>,
+    ) {
         if version < self.fleet.snapshot {
             return;
         }
@@ -101,7 +106,7 @@ impl Host {
     }
 
     /// A cordon is answered whatever else is known: at once, or when the last ticket there is given back.
-    fn owe_release<T: LoadTable>(&mut self, target: TargetId, cx: &mut Cx<'_, T>) {
+    fn owe_release(&mut self, target: TargetId, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
         if self.fleet.own(target) == 0 {
             cx.fx.push(Effect::Released { target });
         } else {

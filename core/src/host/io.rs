@@ -250,6 +250,21 @@ pub enum Effect {
     },
 }
 
+/// Where the effects of a host go, in the order in which they happen: a list, or who does them as they come.
+///
+/// Who does them at once must not need the host, nor the table, both of which are in the midst of a step.
+pub trait Effects {
+    /// The next one.
+    fn push(&mut self, effect: Effect);
+}
+
+impl Effects for Vec<Effect> {
+    #[inline]
+    fn push(&mut self, effect: Effect) {
+        self.push(effect);
+    }
+}
+
 /// One open attempt. Consumed by [`Input::AttemptEnded`]: open tickets are what is in flight.
 #[must_use = "an attempt that is not ended holds its slot for ever"]
 #[derive(Debug)]

@@ -57,9 +57,10 @@ impl LeastConns {
         table: &T,
     ) -> u32 {
         match self.tie_break {
-            _ if low.len == 1 => 0,
             TieBreak::LowestId => 0,
+            TieBreak::Rotate if low.len == 1 => 0,
             TieBreak::Rotate => table.position_after(low, self.last_pick, except),
+            // Among one as well: whether there is a choice nobody can predict, and a branch that is missed costs more.
             TieBreak::Random => {
                 let u = self.coins.rng(request.0).uniform_at(attempt);
                 ((u * f64::from(low.len)) as u32).min(low.len - 1)

@@ -59,10 +59,10 @@ enum Policy {
 }
 
 /// What every step needs: the time, the shared table, and where effects go.
-struct Cx<'a, T> {
+struct Cx<'a, T, F> {
     now: Nanos,
     table: &'a mut T,
-    fx: &'a mut Vec<Effect>,
+    fx: &'a mut F,
 }
 
 impl Host {
@@ -99,11 +99,11 @@ impl Host {
         }
     }
 
-    /// Something happened at `now`; what is to be done is appended to `fx`. Without a shared table
+    /// Something happened at `now`; what is to be done goes to `fx`. Without a shared table
     /// ([`Architecture::RoundRobin`]) any empty table will do.
     ///
     /// For the two inputs of which there are many see [`Self::on_arrival`] and [`Self::on_end`].
-    pub fn on<T: LoadTable>(&mut self, now: Nanos, input: Input, table: &mut T, fx: &mut Vec<Effect>) {
+    pub fn on(&mut self, now: Nanos, input: Input, table: &mut impl LoadTable, fx: &mut impl Effects) {
         let cx = &mut Cx { now, table, fx };
         match input {
             Input::Arrive(arrival) => self.on_arrival(now, arrival, table, fx),
@@ -119,18 +119,20 @@ impl Host {
     }
 
     /// [`Input::Arrive`].
-    pub fn on_arrival<T: LoadTable>(&mut self, now: Nanos, arrival: Arrival, table: &mut T, fx: &mut Vec<Effect>) {
+    #[inline]
+    pub fn on_arrival(&mut self, now: Nanos, arrival: Arrival, table: &mut impl LoadTable, fx: &mut impl Effects) {
         self.arrive(arrival, &mut Cx { now, table, fx });
     }
 
     /// [`Input::AttemptEnded`].
-    pub fn on_end<T: LoadTable>(
+    #[inline]
+    pub fn on_end(
         &mut self,
         now: Nanos,
         ticket: Ticket,
         end: AttemptEnd,
-        table: &mut T,
-        fx: &mut Vec<Effect>,
+        table: &mut impl LoadTable,
+        fx: &mut impl Effects,
     ) {
         self.attempt_ended(ticket, end, &mut Cx { now, table, fx });
     }
@@ -151,7 +153,7 @@ impl Host {
         self.fleet.in_flight()
     }
 
-    fn timer<T: LoadTable>(&mut self, id: TimerId, cx: &mut Cx<'_, T>) {
+    fn timer(&mut self, id: TimerId, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
         match id {
             TimerId::Deadline(call) => self.deadline(call, cx),
             TimerId::Wait(call, wait) => self.wait_over(call, wait, cx),
@@ -163,7 +165,7 @@ impl Host {
     }
 
     #[inline]
-    fn arrive<T: LoadTable>(&mut self, arrival: Arrival, cx: &mut Cx<'_, T>) {
+    fn arrive(&mut self, arrival: Arrival, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
         let id = arrival.call;
         self.calls.insert(id, Call::new(arrival, cx.now));
         if arrival.deadline <= cx.now {
@@ -179,7 +181,7 @@ impl Host {
     }
 
     /// The deadline: whatever the call is doing, it is over.
-    fn deadline<T: LoadTable>(&mut self, id: CallId, cx: &mut Cx<'_, T>) {
+    fn deadline(&mut self, id: CallId, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
         let Some(call) = self.calls.get(id) else {
             return;
         };
@@ -190,13 +192,13 @@ impl Host {
     }
 
     /// The client went away: nobody is to be answered.
-    fn cancelled<T: LoadTable>(&mut self, id: CallId, cx: &mut Cx<'_, T>) {
+    fn cancelled(&mut self, id: CallId, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
         self.drop_call(id, cx);
     }
 
     /// The call is over: gives back what it holds while it waits, and answers.
     #[inline]
-    fn answer<T: LoadTable>(&mut self, id: CallId, outcome: Outcome, cx: &mut Cx<'_, T>) {
+    fn answer(&mut self, id: CallId, outcome: Outcome, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
         let Some(call) = self.drop_call(id, cx) else {
             return;
         };
@@ -209,7 +211,7 @@ impl Host {
     }
 
     #[inline]
-    fn drop_call<T: LoadTable>(&mut self, id: CallId, cx: &mut Cx<'_, T>) -> Option<Call> {
+    fn drop_call(&mut self, id: CallId, cx: &mut Cx<'_, impl LoadTable, impl Effects>) -> Option<Call> {
         let mut call = self.calls.remove(id)?;
         cx.fx.push(Effect::Forget { id: TimerId::Deadline(id) });
         match &mut call.stage {

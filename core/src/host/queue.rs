@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::call::Stage;
-use super::{Cx, Effect, Host, Policy, TimerId};
+use super::{Cx, Effect, Effects, Host, Policy, TimerId};
 use crate::ids::{CallId, TargetId};
 use crate::outcome::RejectReason;
 use crate::scenario::NoCapacity;
@@ -34,7 +34,7 @@ impl Queue {
 
 impl Host {
     /// The call waits in the queue, at its old place if it had one.
-    pub(super) fn enqueue<T: LoadTable>(&mut self, id: CallId, cx: &mut Cx<'_, T>) {
+    pub(super) fn enqueue(&mut self, id: CallId, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
         let NoCapacity::Queue { depth, timeout } = self.rules.no_capacity else {
             return;
         };
@@ -68,7 +68,7 @@ impl Host {
     }
 
     /// Tries the first `most` calls of the queue; as many as there is room for where the table tells.
-    pub(super) fn serve_queue<T: LoadTable>(&mut self, most: u32, cx: &mut Cx<'_, T>) {
+    pub(super) fn serve_queue(&mut self, most: u32, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
         let shared = matches!(self.policy, Policy::LeastConns(_));
         for _ in 0..most {
             if shared && !self.has_room(cx) {
@@ -87,7 +87,7 @@ impl Host {
     }
 
     /// Without a shared table, a host with nothing in flight hears of no free slot: it tries its head by itself.
-    pub(super) fn try_head_if_idle<T: LoadTable>(&mut self, cx: &mut Cx<'_, T>) {
+    pub(super) fn try_head_if_idle(&mut self, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
         if matches!(self.policy, Policy::RoundRobin(_)) && self.in_flight() == 0 {
             self.serve_queue(1, cx);
         }
@@ -95,7 +95,7 @@ impl Host {
 
     /// A slot that this host held is free again.
     #[inline]
-    pub(super) fn slot_freed<T: LoadTable>(&mut self, cx: &mut Cx<'_, T>) {
+    pub(super) fn slot_freed(&mut self, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
         if !matches!(self.rules.no_capacity, NoCapacity::Queue { .. }) {
             return;
         }
@@ -106,7 +106,7 @@ impl Host {
     }
 
     /// `refused`: something has changed, so that those that were refused have a chance too.
-    fn wake_longest_waiting<T: LoadTable>(&mut self, refused: bool, cx: &mut Cx<'_, T>) {
+    fn wake_longest_waiting(&mut self, refused: bool, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
         match cx.table.longest_waiting(refused) {
             Some(host) if host == self.id => self.serve_queue(1, cx),
             Some(host) => cx.fx.push(Effect::Wake { host }),
@@ -114,7 +114,7 @@ impl Host {
         }
     }
 
-    pub(super) fn queued_for_too_long<T: LoadTable>(&mut self, id: CallId, cx: &mut Cx<'_, T>) {
+    pub(super) fn queued_for_too_long(&mut self, id: CallId, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
         let Some(call) = self.calls.get_mut(id) else {
             return;
         };
@@ -125,20 +125,20 @@ impl Host {
         }
     }
 
-    pub(super) fn leave_queue<T: LoadTable>(&mut self, place: u64, cx: &mut Cx<'_, T>) {
+    pub(super) fn leave_queue(&mut self, place: u64, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
         if self.queue.waiting.remove(&place).is_some() {
             self.publish_head(cx);
         }
     }
 
-    fn publish_head<T: LoadTable>(&self, cx: &mut Cx<'_, T>) {
+    fn publish_head(&self, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
         let refused = |call: CallId| self.calls.get(call).is_some_and(|call| !call.tried().is_empty());
         let head = self.queue.head().map(|(call, since)| Head { since, refused: refused(call) });
         cx.table.set_waiting(self.id, head);
     }
 
     /// Whether the shared table has a candidate; never, where there is none.
-    fn has_room<T: LoadTable>(&self, cx: &Cx<'_, T>) -> bool {
+    fn has_room(&self, cx: &Cx<'_, impl LoadTable, impl Effects>) -> bool {
         let left_out: Vec<TargetId> = self.fleet.left_out().iter().copied().collect();
         matches!(self.policy, Policy::LeastConns(_)) && cx.table.lowest(&left_out).is_some()
     }

@@ -113,20 +113,16 @@ impl BucketTable {
         if self.buckets.len() <= count {
             self.buckets.resize_with(count + 1, Positions::default);
         }
-        let bucket = &mut self.buckets[count];
-        if bucket.is_empty() {
-            self.occupied.insert(count);
-        }
-        bucket.insert(place);
+        self.buckets[count].insert(place);
+        self.occupied.put(count, true);
     }
 
     #[inline]
     fn leave(&mut self, count: Option<u32>, place: usize) {
         let Some(count) = count.map(|count| count as usize) else { return };
-        self.buckets[count].remove(place);
-        if self.buckets[count].is_empty() {
-            self.occupied.remove(count);
-        }
+        let bucket = &mut self.buckets[count];
+        bucket.remove(place);
+        self.occupied.put(count, !bucket.is_empty());
     }
 
     /// Adds a row, in its place, and says which that is.

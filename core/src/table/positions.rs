@@ -43,6 +43,18 @@ impl Positions {
         self.len -= 1;
     }
 
+    /// Adds or removes a number, whether or not it is there. Without a branch: which of both nobody can predict.
+    #[inline]
+    pub(super) fn put(&mut self, n: usize, present: bool) {
+        let word = n / BITS;
+        if self.words.len() <= word {
+            self.words.resize(word + 1, 0);
+        }
+        let was = self.words[word] >> (n % BITS) & 1;
+        self.words[word] ^= (was ^ u64::from(present)) << (n % BITS);
+        self.len = self.len + u32::from(present) - was as u32;
+    }
+
     pub(super) fn clear(&mut self) {
         self.words.clear();
         self.len = 0;
@@ -134,7 +146,15 @@ mod tests {
         for _ in 0..3_000 {
             let n = rng.below(200) as usize;
             assert_eq!(set.contains(n), model.contains(&n));
-            if model.insert(n) {
+            if rng.below(3) == 0 {
+                let present = rng.below(2) == 0;
+                set.put(n, present);
+                if present {
+                    model.insert(n)
+                } else {
+                    model.remove(&n)
+                };
+            } else if model.insert(n) {
                 set.insert(n);
             } else {
                 model.remove(&n);
