@@ -101,7 +101,7 @@ impl Host {
     }
 
     /// An attempt has taken as long as one may: it is closed, and what follows is decided when its ticket comes back.
-    pub(super) fn try_over<T: LoadTable>(&mut self, id: CallId, over: u32, cx: &mut Cx<'_, T>) {
+    pub(super) fn try_over(&mut self, id: CallId, over: u32, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
         let Some(call) = self.calls.get_mut(id).filter(|call| call.attempts == over) else {
             return;
         };
@@ -161,7 +161,7 @@ impl Host {
     }
 
     /// The driver closed the attempt. A call that is open all the same was closed for its attempt's time.
-    fn closed<T: LoadTable>(&mut self, id: CallId, vain: Vain, cx: &mut Cx<'_, T>) {
+    fn closed(&mut self, id: CallId, vain: Vain, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
         let Some(call) = self.calls.get(id).filter(|call| call.overdue()) else {
             return;
         };
