@@ -22,7 +22,6 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 use tokio::time::{Instant, Sleep, sleep, timeout};
-use tracing::Instrument;
 
 use crate::body::ProxyBody;
 use crate::client_io::ClientIo;
@@ -214,10 +213,9 @@ fn service(
 > + use<> {
     let client = Rc::clone(client);
     service_fn(move |request: Request<Incoming>| {
-        let span =
-            tracing::debug_span!("request", peer = %client.peer, method = %request.method(), uri = %request.uri());
-        let response = forward(Rc::clone(&client), request);
-        async move { Ok(response.await) }.instrument(span)
+        tracing::debug!(peer = %client.peer, method = %request.method(), uri = %request.uri(), "request");
+        // The future as it is: one around it would hold it twice, and it is moved for every request.
+        forward(&client, request)
     })
 }
 

@@ -1,9 +1,12 @@
 //! One request from its head to the head of its response: what the host decides is carried out, attempt by attempt.
 
-use std::future::poll_fn;
+use std::convert::Infallible;
+use std::future::{poll_fn, ready};
 use std::rc::Rc;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::Either;
 use galton_core::host::AttemptEnd;
 use galton_core::{FailReason, Outcome, RejectReason, RequestId};
 use galton_runtime::mono_ns;
@@ -43,56 +46,88 @@ struct Seen {
     timed: bool,
 }
 
+/// A request that a host decides about.
+struct Forward {
+    client: Rc<Client>,
+    engine: Rc<Engine>,
+    outgoing: Outgoing,
+    call: Call,
+    ongoing: Ongoing,
+    seen: Seen,
+    version: Version,
+}
+
 /// Answers one request.
-pub(crate) async fn forward(client: Rc<Client>, request: Request<Incoming>) -> Response<ProxyBody> {
-    let recv_ns = mono_ns();
-    let proxy = &client.front.proxy;
-    proxy.outside.metrics.received.inc();
-    let Some(ongoing) = Ongoing::begin(&client) else {
-        return unavailable(&client, recv_ns, Declined::Overloaded, None);
-    };
-    let Some(engine) = proxy.engine() else {
-        return unavailable(&client, recv_ns, Declined::NotStarted, Some(ongoing));
-    };
-    let version = request.version();
-    let asking = asking(proxy, &engine, &request, recv_ns);
-    let seen = Seen { recv_ns, timed: engine.outside.recording.takes(asking.request) };
-    let outgoing = match Outgoing::new(request, &client) {
-        Ok(outgoing) => outgoing,
-        Err(why) => return malformed(&client, why, ongoing),
-    };
-    let mut call = Call::arrive(Rc::clone(&engine), asking);
-    engine.outside.metrics.pick.observe((mono_ns() - recv_ns) as f64 / 1e9);
-    loop {
-        let attempt = match call.step().await {
-            Step::Answer(answer) => {
-                outgoing.leave(&client);
-                return own_response(&engine, &answer, seen, ongoing);
-            }
-            Step::Attempt(attempt) => attempt,
+pub(crate) fn forward(
+    client: &Rc<Client>,
+    request: Request<Incoming>,
+) -> impl Future<Output = Result<Response<ProxyBody>, Infallible>> + use<> {
+    match Forward::begin(client, request) {
+        Ok(forward) => Either::Left(forward.carry_out().map(Ok)),
+        Err(response) => Either::Right(ready(Ok(response))),
+    }
+}
+
+// === impl Forward ===
+
+impl Forward {
+    /// The host hears of it, unless it is answered at once.
+    fn begin(client: &Rc<Client>, request: Request<Incoming>) -> Result<Self, Response<ProxyBody>> {
+        let recv_ns = mono_ns();
+        let proxy = &client.front.proxy;
+        proxy.outside.metrics.received.inc();
+        let Some(ongoing) = Ongoing::begin(client) else {
+            return Err(unavailable(client, recv_ns, Declined::Overloaded, None));
         };
-        let upstreams = &engine.outside.upstreams;
-        let tried = tokio::select! {
-            biased;
-            () = poll_fn(|cx| call.poll_abort(cx)) => {
-                call.close_attempt(!outgoing.body.replayable());
-                continue;
-            }
-            tried = outgoing.try_target(upstreams, &attempt) => tried,
+        let Some(engine) = proxy.engine() else {
+            return Err(unavailable(client, recv_ns, Declined::NotStarted, Some(ongoing)));
         };
-        match tried {
-            Ok((response, lease)) => {
-                let (mut head, incoming) = response.into_parts();
-                finish_head(&engine, &mut head, &attempt, seen);
-                let ok = head.status.as_u16() < 400;
-                let body = Forwarded::begin(incoming, ok, call, outgoing.body, lease, Rc::clone(upstreams));
-                return hand_on(head, body, version, ongoing);
+        let version = request.version();
+        let asking = asking(proxy, &engine, &request, recv_ns);
+        let seen = Seen { recv_ns, timed: engine.outside.recording.takes(asking.request) };
+        let outgoing = match Outgoing::new(request, client) {
+            Ok(outgoing) => outgoing,
+            Err(why) => return Err(malformed(client, why, ongoing)),
+        };
+        let call = Call::arrive(Rc::clone(&engine), asking);
+        engine.outside.metrics.pick.observe((mono_ns() - recv_ns) as f64 / 1e9);
+        Ok(Self { client: Rc::clone(client), engine, outgoing, call, ongoing, seen, version })
+    }
+
+    /// Attempt by attempt, until there is an answer.
+    async fn carry_out(self) -> Response<ProxyBody> {
+        let Self { client, engine, outgoing, mut call, ongoing, seen, version } = self;
+        loop {
+            let attempt = match call.step().await {
+                Step::Answer(answer) => {
+                    outgoing.leave(&client);
+                    return own_response(&engine, &answer, seen, ongoing);
+                }
+                Step::Attempt(attempt) => attempt,
+            };
+            let upstreams = &engine.outside.upstreams;
+            let tried = tokio::select! {
+                biased;
+                () = poll_fn(|cx| call.poll_abort(cx)) => {
+                    call.close_attempt(!outgoing.body.replayable());
+                    continue;
+                }
+                tried = outgoing.try_target(upstreams, &attempt) => tried,
+            };
+            match tried {
+                Ok((response, lease)) => {
+                    let (mut head, incoming) = response.into_parts();
+                    finish_head(&engine, &mut head, &attempt, seen);
+                    let ok = head.status.as_u16() < 400;
+                    let body = Forwarded::begin(incoming, ok, call, outgoing.body, lease, Rc::clone(upstreams));
+                    return hand_on(head, body, version, ongoing);
+                }
+                Err(end) => match outgoing.body.fault() {
+                    // No target's fault: the call's drop says that the client took it back.
+                    Some(fault) => return faulty(&client, fault, ongoing),
+                    None => call.end_attempt(end),
+                },
             }
-            Err(end) => match outgoing.body.fault() {
-                // No target's fault: the call's drop says that the client took it back.
-                Some(fault) => return faulty(&client, fault, ongoing),
-                None => call.end_attempt(end),
-            },
         }
     }
 }
