@@ -18,6 +18,8 @@ mod calls;
 mod counts;
 mod engine;
 mod forward;
+#[doc(hidden)]
+pub mod fuzzing;
 mod headers;
 mod limits;
 mod metrics;

@@ -9,6 +9,7 @@ pub mod http_client;
 pub mod load_map;
 pub mod records;
 pub mod role;
+pub mod samples;
 pub mod scenario_file;
 pub mod shutdown;
 pub mod slice;
