@@ -10,8 +10,8 @@ use galton_core::{HostId, Incarnation, Nanos, TargetId};
 use galton_runtime::book;
 
 use crate::run_dir::RunDir;
-use crate::samples::Samples;
 use crate::scrape::{Scraper, target_name};
+use galton_runtime::samples::Samples;
 
 /// Which processes did not end because they were told to.
 #[derive(Debug, Default)]

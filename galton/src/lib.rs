@@ -15,7 +15,6 @@ mod profile_file;
 mod report_files;
 mod run;
 mod run_dir;
-mod samples;
 mod scenario_args;
 mod scrape;
 mod simulate;

@@ -11,7 +11,7 @@ use galton_runtime::http_client;
 
 use crate::cluster::CALL_WITHIN;
 use crate::run_dir::RunDir;
-use crate::samples::Samples;
+use galton_runtime::samples::Samples;
 
 /// A process to scrape: its name and the address of its admin port.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -22,6 +22,8 @@ mod declined;
 mod engine;
 mod forward;
 mod front;
+#[doc(hidden)]
+pub mod fuzzing;
 mod headers;
 mod limits;
 mod metrics;

@@ -10,6 +10,7 @@ pub mod link;
 pub mod load_map;
 pub mod records;
 pub mod role;
+pub mod samples;
 pub mod scenario_file;
 pub mod shutdown;
 pub mod slice;

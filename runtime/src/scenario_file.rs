@@ -57,8 +57,22 @@ pub enum ScenarioFileError {
 pub fn load(path: &Path, overrides: &[(String, String)]) -> Result<Scenario, ScenarioFileError> {
     let text =
         read_limited(path, MAX_SCENARIO_BYTES).map_err(|why| ScenarioFileError::Read { path: path.to_owned(), why })?;
-    let mut tree =
-        parse(path, &text).map_err(|message| ScenarioFileError::Syntax { path: path.to_owned(), message })?;
+    let mut read_trace =
+        |file: &str| read_limited(Path::new(file), MAX_TRACE_BYTES).map_err(|why| format!("{file}: {why}"));
+    from_text(path, &text, overrides, &mut read_trace)
+}
+
+/// As [`load`], of a file's text; `read_trace` returns the text of a trace file, or says why it cannot.
+///
+/// # Errors
+/// As those of [`load`].
+pub fn from_text(
+    path: &Path,
+    text: &str,
+    overrides: &[(String, String)],
+    read_trace: &mut dyn FnMut(&str) -> Result<String, String>,
+) -> Result<Scenario, ScenarioFileError> {
+    let mut tree = parse(path, text).map_err(|message| ScenarioFileError::Syntax { path: path.to_owned(), message })?;
     let mut faults = Faults::default();
     for (key, value) in overrides {
         if let Err(message) = set(&mut tree, key, value) {
@@ -67,9 +81,7 @@ pub fn load(path: &Path, overrides: &[(String, String)]) -> Result<Scenario, Sce
     }
     absolute_trace_file(path, &mut tree);
     let name = path.file_stem().map_or_else(|| "scenario".into(), |stem| stem.to_string_lossy());
-    let mut read_trace =
-        |file: &str| read_limited(Path::new(file), MAX_TRACE_BYTES).map_err(|why| format!("{file}: {why}"));
-    match Scenario::from_value(&name, &tree, &mut read_trace) {
+    match Scenario::from_value(&name, &tree, read_trace) {
         Ok(scenario) if faults.0.is_empty() => return Ok(scenario),
         Ok(_) => {}
         Err(more) => faults.0.extend(more.0),

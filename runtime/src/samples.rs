@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 /// The samples of one process.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Samples(Vec<Sample>);
+pub struct Samples(Vec<Sample>);
 
 #[derive(Clone, Debug, PartialEq)]
 struct Sample {
@@ -13,14 +13,16 @@ struct Sample {
     value: f64,
 }
 
+// === impl Samples ===
+
 impl Samples {
     /// Reads the Prometheus text format, version 0.0.4; lines that are no samples are passed over.
-    pub(crate) fn parse(text: &str) -> Self {
+    pub fn parse(text: &str) -> Self {
         Self(text.lines().filter(|line| !line.starts_with('#')).filter_map(sample).collect())
     }
 
     /// The series of a book.
-    pub(crate) fn from_book(series: Vec<(String, u64)>) -> Self {
+    pub fn from_book(series: Vec<(String, u64)>) -> Self {
         let sample = |(series, value): (String, u64)| {
             let (name, labels) = series_of(&series)?;
             Some(Sample { name, labels, value: value as f64 })
@@ -29,25 +31,25 @@ impl Samples {
     }
 
     /// Whether there is none.
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Adds the series of `other` that are not here yet.
-    pub(crate) fn extend_missing(&mut self, other: &Self) {
+    pub fn extend_missing(&mut self, other: &Self) {
         let here = self.0.clone();
         let new = |s: &&Sample| !here.iter().any(|h| h.name == s.name && h.labels == s.labels);
         self.0.extend(other.0.iter().filter(new).cloned());
     }
 
     /// The sum over all series of this name whose labels have these values; 0 if there is none.
-    pub(crate) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+    pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let has = |s: &Sample| labels.iter().all(|(k, v)| s.labels.get(*k).is_some_and(|value| value == v));
         self.0.iter().filter(|s| s.name == name && has(s)).map(|s| s.value).sum()
     }
 
     /// As [`Self::sum`], for counts.
-    pub(crate) fn count(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+    pub fn count(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
         self.sum(name, labels) as u64
     }
 }
