@@ -1,15 +1,20 @@
 //! An HTTP/1.1 connection to a server that is driven by the task which uses it.
 //!
 //! hyper's usual way is a task per connection: then a request costs two wake-ups more, one for the connection's task to
-//! write it and one for the caller's to see the response. Nobody drives a connection while it is idle; that the server has
-//! closed it shows when it is to be used again. Not here: pooling, retries, time-outs.
+//! write it and one for the caller's to see the response. What the two ends of one connection then say to each other within
+//! one poll is no reason to poll the task again: it goes to a gate, and no further while the link is being polled. Nobody
+//! drives a connection while it is idle; that the server has closed it shows when it is to be used again. Not here: pooling,
+//! retries, time-outs.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::task::{Context, Poll, Wake, Waker};
 
 use bytes::Bytes;
+use futures_util::task::AtomicWaker;
 use http::{Request, Response};
 use hyper::body::{Body, Frame, Incoming};
 use hyper::client::conn::TrySendError;
@@ -17,14 +22,32 @@ use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+/// How often driver and work take turns within one poll: request, head, body, the end of it, and some to spare. A body goes
+/// on by way of the task, so that one connection does not keep the others waiting.
+const TURNS: usize = 6;
+
 /// A connection that carries one request at a time.
 pub struct Link<B: Body + 'static> {
     requests: SendRequest<B>,
     driver: Driver<B>,
 }
 
-/// None: the connection has ended. It is dropped then, so that whatever still waits for it learns that.
-struct Driver<B: Body + 'static>(Option<Box<Connection<TokioIo<TcpStream>, B>>>);
+struct Driver<B: Body + 'static> {
+    /// None: it has ended. It is dropped then, so that whatever still waits for it learns that.
+    connection: Option<Box<Connection<TokioIo<TcpStream>, B>>>,
+    gate: Arc<Gate>,
+    /// Of the gate.
+    waker: Waker,
+}
+
+/// Between the connection and the task that uses it.
+#[derive(Debug, Default)]
+struct Gate {
+    task: AtomicWaker,
+    /// The task polls the link now, and will look at `again` before it is done.
+    shut: AtomicBool,
+    again: AtomicBool,
+}
 
 // === impl Link ===
 
@@ -37,7 +60,7 @@ where
     /// Over a stream, with hyper's settings.
     pub async fn new(stream: TcpStream, settings: &Builder) -> hyper::Result<Self> {
         let (requests, driver) = settings.handshake(TokioIo::new(stream)).await?;
-        Ok(Self { requests, driver: Driver(Some(Box::new(driver))) })
+        Ok(Self { requests, driver: Driver::new(driver) })
     }
 
     /// Sends a request and returns the head of its response. If nothing was written, the error has the request.
@@ -79,27 +102,40 @@ where
 
     /// Whether it can carry another request at once, as far as is known.
     pub fn is_ready(&self) -> bool {
-        self.driver.0.is_some() && self.requests.is_ready()
+        self.driver.is_open() && self.requests.is_ready()
     }
 
     /// Ready when it has ended.
     pub fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.driver.poll(cx)
+        self.driver.gate.task.register(cx.waker());
+        self.driver.poll()
     }
 
     /// Whether nothing is known against sending another request over it.
     pub fn is_open(&self) -> bool {
-        self.driver.0.is_some() && !self.requests.is_closed()
+        self.driver.is_open() && !self.requests.is_closed()
     }
 }
 
 impl<B: Body + 'static> fmt::Debug for Link<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Link").field("ended", &self.driver.0.is_none()).finish_non_exhaustive()
+        f.debug_struct("Link").field("ended", &!self.driver.is_open()).finish_non_exhaustive()
     }
 }
 
 // === impl Driver ===
+
+impl<B: Body + 'static> Driver<B> {
+    fn new(connection: Connection<TokioIo<TcpStream>, B>) -> Self {
+        let gate = Arc::new(Gate::default());
+        let waker = Waker::from(Arc::clone(&gate));
+        Self { connection: Some(Box::new(connection)), gate, waker }
+    }
+
+    fn is_open(&self) -> bool {
+        self.connection.is_some()
+    }
+}
 
 impl<B> Driver<B>
 where
@@ -114,27 +150,53 @@ where
     }
 
     fn poll_with<T>(&mut self, cx: &mut Context<'_>, mut work: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
-        if let Poll::Ready(done) = work(cx) {
-            return Poll::Ready(done);
-        }
-        // What the driver has read is there for the work, and what the work then asks for is there for the driver: first the
-        // head, then the body. More comes by a wake-up.
-        for _ in 0..2 {
-            let _ = self.poll(cx);
-            if let Poll::Ready(done) = work(cx) {
-                return Poll::Ready(done);
+        self.gate.task.register(cx.waker());
+        self.gate.shut.store(true, SeqCst);
+        let waker = self.waker.clone();
+        let within = &mut Context::from_waker(&waker);
+        let mut polled = work(within);
+        // What the driver has read is there for the work, and what the work then asks for is there for the driver.
+        for _ in 0..TURNS {
+            self.gate.again.store(false, SeqCst);
+            if polled.is_ready() {
+                break;
+            }
+            let _ = self.poll();
+            polled = work(within);
+            if !self.gate.again.load(SeqCst) {
+                break;
             }
         }
-        Poll::Pending
+        self.gate.shut.store(false, SeqCst);
+        if polled.is_pending() && self.gate.again.load(SeqCst) {
+            cx.waker().wake_by_ref();
+        }
+        polled
     }
 
     /// Ready when the connection has ended; what went wrong reaches the request that was on it.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(driver) = &mut self.0 else { return Poll::Ready(()) };
-        if Pin::new(driver).poll(cx).is_ready() {
-            self.0 = None;
+    fn poll(&mut self) -> Poll<()> {
+        let Some(connection) = &mut self.connection else { return Poll::Ready(()) };
+        if Pin::new(connection).poll(&mut Context::from_waker(&self.waker)).is_ready() {
+            self.connection = None;
             return Poll::Ready(());
         }
         Poll::Pending
+    }
+}
+
+// === impl Gate ===
+
+impl Wake for Gate {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        // In this order, and the other way round where the gate opens: whoever comes second sees what the first has done.
+        self.again.store(true, SeqCst);
+        if !self.shut.load(SeqCst) {
+            self.task.wake();
+        }
     }
 }
