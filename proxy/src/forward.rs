@@ -63,8 +63,8 @@ pub(crate) fn forward(
     request: Request<Incoming>,
 ) -> impl Future<Output = Result<Response<ProxyBody>, Infallible>> + use<> {
     match Forward::begin(client, request) {
-        Ok(forward) => Either::Left(forward.carry_out().map(Ok)),
-        Err(response) => Either::Right(ready(Ok(response))),
+        Either::Left(forward) => Either::Left(forward.carry_out().map(Ok)),
+        Either::Right(response) => Either::Right(ready(Ok(response))),
     }
 }
 
@@ -72,26 +72,26 @@ pub(crate) fn forward(
 
 impl Forward {
     /// The host hears of it, unless it is answered at once.
-    fn begin(client: &Rc<Client>, request: Request<Incoming>) -> Result<Self, Response<ProxyBody>> {
+    fn begin(client: &Rc<Client>, request: Request<Incoming>) -> Either<Self, Response<ProxyBody>> {
         let recv_ns = mono_ns();
         let proxy = &client.front.proxy;
         proxy.outside.metrics.received.inc();
         let Some(ongoing) = Ongoing::begin(client) else {
-            return Err(unavailable(client, recv_ns, Declined::Overloaded, None));
+            return Either::Right(unavailable(client, recv_ns, Declined::Overloaded, None));
         };
         let Some(engine) = proxy.engine() else {
-            return Err(unavailable(client, recv_ns, Declined::NotStarted, Some(ongoing)));
+            return Either::Right(unavailable(client, recv_ns, Declined::NotStarted, Some(ongoing)));
         };
         let version = request.version();
         let asking = asking(proxy, &engine, &request, recv_ns);
         let seen = Seen { recv_ns, timed: engine.outside.recording.takes(asking.request) };
         let outgoing = match Outgoing::new(request, client) {
             Ok(outgoing) => outgoing,
-            Err(why) => return Err(malformed(client, why, ongoing)),
+            Err(why) => return Either::Right(malformed(client, why, ongoing)),
         };
         let call = Call::arrive(Rc::clone(&engine), asking);
         engine.outside.metrics.pick.observe((mono_ns() - recv_ns) as f64 / 1e9);
-        Ok(Self { client: Rc::clone(client), engine, outgoing, call, ongoing, seen, version })
+        Either::Left(Self { client: Rc::clone(client), engine, outgoing, call, ongoing, seen, version })
     }
 
     /// Attempt by attempt, until there is an answer.

@@ -133,7 +133,7 @@ fn the_threads_of_a_proxy_are_hosts_behind_one_port() {
     // The kernel spreads connections over the threads' sockets.
     let served = |host: u32| {
         let (_, metrics) = get(&proxy.announce.admin, "/metrics").unwrap();
-        let line = format!("galton_proxy_requests_total{{outcome=\"ok\",proxy=\"{host}\"}} ");
+        let line = format!("galton_proxy_requests_total{{proxy=\"{host}\",outcome=\"ok\"}} ");
         let count = metrics.lines().find_map(|l| l.strip_prefix(&line)).unwrap_or_else(|| panic!("{metrics}"));
         count.parse::<u64>().unwrap()
     };
