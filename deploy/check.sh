@@ -3,6 +3,11 @@
 # prometheus (promtool), python3, curl, jq; takes the program from $GALTON. Fails when anything it needs is missing.
 set -euo pipefail
 cd "$(dirname "$0")"
+# The image is built from what .dockerignore lets through: all that the workspace names.
+members=$(python3 -c 'import tomllib; print(*tomllib.load(open("../Cargo.toml", "rb"))["workspace"]["members"])')
+for member in $members; do
+  grep -qx "!$member" ../.dockerignore || { echo "FAILED: .dockerignore leaves out $member, a member of the workspace"; exit 1; }
+done
 promtool check config prometheus/prometheus.yml
 promtool test rules prometheus/tests/*.yml
 python3 grafana/check.py
