@@ -107,8 +107,7 @@ where
 
     /// Ready when it has ended.
     pub fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.driver.gate.task.register(cx.waker());
-        self.driver.poll()
+        self.driver.poll_closed(cx)
     }
 
     /// Whether nothing is known against sending another request over it.
@@ -150,39 +149,45 @@ where
     }
 
     fn poll_with<T>(&mut self, cx: &mut Context<'_>, mut work: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
-        self.gate.task.register(cx.waker());
-        self.gate.shut.store(true, SeqCst);
-        let waker = self.waker.clone();
-        let within = &mut Context::from_waker(&waker);
+        let Self { connection, gate, waker } = self;
+        gate.task.register(cx.waker());
+        gate.shut.store(true, SeqCst);
+        let within = &mut Context::from_waker(waker);
         let mut polled = work(within);
         // What the driver has read is there for the work, and what the work then asks for is there for the driver.
         for _ in 0..TURNS {
-            self.gate.again.store(false, SeqCst);
+            gate.again.store(false, SeqCst);
             if polled.is_ready() {
                 break;
             }
-            let _ = self.poll();
+            let _ = poll_connection(connection, within);
             polled = work(within);
-            if !self.gate.again.load(SeqCst) {
+            if !gate.again.load(SeqCst) {
                 break;
             }
         }
-        self.gate.shut.store(false, SeqCst);
-        if polled.is_pending() && self.gate.again.load(SeqCst) {
+        gate.shut.store(false, SeqCst);
+        if polled.is_pending() && gate.again.load(SeqCst) {
             cx.waker().wake_by_ref();
         }
         polled
     }
 
-    /// Ready when the connection has ended; what went wrong reaches the request that was on it.
-    fn poll(&mut self) -> Poll<()> {
-        let Some(connection) = &mut self.connection else { return Poll::Ready(()) };
-        if Pin::new(connection).poll(&mut Context::from_waker(&self.waker)).is_ready() {
-            self.connection = None;
-            return Poll::Ready(());
-        }
-        Poll::Pending
+    /// Ready when the connection has ended.
+    fn poll_closed(&mut self, cx: &Context<'_>) -> Poll<()> {
+        self.gate.task.register(cx.waker());
+        poll_connection(&mut self.connection, &mut Context::from_waker(&self.waker))
     }
+}
+
+/// Ready when it has ended; what went wrong reaches the request that was on it.
+fn poll_connection<C: Future + Unpin>(connection: &mut Option<C>, cx: &mut Context<'_>) -> Poll<()> {
+    let Some(driven) = connection else { return Poll::Ready(()) };
+    if Pin::new(driven).poll(cx).is_ready() {
+        *connection = None;
+        return Poll::Ready(());
+    }
+    Poll::Pending
 }
 
 // === impl Gate ===

@@ -243,7 +243,7 @@ fn results_alone_are_compared_by_their_intervals() {
     let (code, found) = compare(&galton, &["a/result.json", "b"]);
     assert_eq!(code, DIFFERS, "{found:#}");
     assert_eq!(verdict(&found, "overhead_mean"), "differs");
-    assert!(found["notes"].to_string().contains("a result.json holds no requests"));
+    assert!(found["notes"].to_string().contains("not both have a trace"));
     let (code, found) = compare(&galton, &["a/result.json", "a/result.json"]);
     assert_eq!((code, verdict(&found, "fleet_peak")), (0, "same"));
 }
