@@ -160,7 +160,9 @@ fn pairing(a: &Subject, b: &Subject, options: &Options, notes: &mut Vec<String>)
 /// Why the two were not asked the same things, or it cannot be known; none: they were.
 fn different_plan(a: &Subject, b: &Subject) -> Option<String> {
     let (Records::Requests(of_a), Records::Requests(of_b)) = (&a.records, &b.records) else {
-        return Some("not both have a trace (a run directory with trace.csv; loadgen writes one with --log-requests)".to_owned());
+        return Some(
+            "not both have a trace (a run directory with trace.csv; loadgen writes one with --log-requests)".to_owned(),
+        );
     };
     if let (Some(one), Some(other)) = (&a.plan_sha256, &b.plan_sha256) {
         let short = |hash: &str| hash.chars().take(12).collect::<String>();
