@@ -11,7 +11,8 @@ import threading
 import time
 
 import tools
-from tools import Checks, Ended, Server, quantile
+from checks import Checks
+from tools import Ended, Server, quantile
 
 SECONDS = int(os.environ.get("SECONDS_PER_RATE", 20))
 # Rate; limits of the send lag in µs, by the design.

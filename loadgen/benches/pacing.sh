@@ -19,5 +19,5 @@ if [ -z "${LOADGEN:-}" ]; then
 fi
 export LOADGEN
 # No __pycache__ in the tree.
-export PYTHONDONTWRITEBYTECODE=1
+export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=tests/python
 exec python3 loadgen/benches/pacing.py "$@"

@@ -5,7 +5,8 @@ import sys
 import tempfile
 
 import tools
-from tools import PEERS, Checks, median
+from checks import Checks
+from tools import PEERS, median
 
 USERS = 50
 ROUNDS = int(os.environ.get("ROUNDS", 5))

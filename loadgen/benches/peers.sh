@@ -38,5 +38,5 @@ if [ "${BUILD_OHA:-0}" = 1 ] && [ -z "${OHA:-}" ]; then
 fi
 export LOADGEN GALTON="${GALTON:-}" OHA="${OHA:-}"
 # No __pycache__ in the tree.
-export PYTHONDONTWRITEBYTECODE=1
+export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=tests/python
 exec python3 loadgen/benches/peers.py "$@"

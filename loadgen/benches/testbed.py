@@ -5,8 +5,9 @@ import json
 import os
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
+
+from checks import until
 
 
 def announced(process):
@@ -34,14 +35,6 @@ def get(address, path):
     return answer.status, answer.read()
 
 
-def wait_until(what, holds, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            sys.exit(f"never came: {what}")
-        time.sleep(0.02)
-
-
 class Fleet:
     """A scaler with targets under a policy, which are never scaled; the proxies of others are pointed at the same targets."""
 
@@ -58,7 +51,7 @@ class Fleet:
         _, said = stack.enter_context(role("scaler", "--scenario", self.scenario, "--autostart", "--map", self.map,
                                            "--hosts", "2", "--run-dir", f"{work}/{architecture}.run"))
         self.scaler = said["admin"]
-        wait_until("the fleet", lambda: len(self.members()) == targets)
+        until("the fleet", lambda: len(self.members()) == targets)
 
     def members(self):
         status, body = get(self.scaler, "/v1/targets")

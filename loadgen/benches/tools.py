@@ -15,24 +15,6 @@ import time
 DEADLINE_S = 600
 
 
-class Checks:
-    """Counts what holds; the last line is `N passed, N failed`."""
-
-    def __init__(self):
-        self.passed = self.failed = 0
-
-    def check(self, holds, what):
-        print(("ok      " if holds else "FAILED  ") + what, flush=True)
-        if holds:
-            self.passed += 1
-        else:
-            self.failed += 1
-
-    def finish(self):
-        print(f"{self.passed} passed, {self.failed} failed")
-        sys.exit(1 if self.failed else 0)
-
-
 class Ended:
     """A process that has ended: what it printed, and its CPU seconds and peak memory by the kernel's account (rusage)."""
 

@@ -7,8 +7,8 @@ import tempfile
 import time
 from contextlib import ExitStack
 
-from testbed import Fleet, get, role, wait_until
-from tools import Checks
+from checks import Checks, until
+from testbed import Fleet, get, role
 
 USERS = int(os.environ.get("USERS", 10_000))
 RATE = int(os.environ.get("RATE", 5000))
@@ -30,7 +30,7 @@ def main():
         fleet = Fleet(work, "least_conns", TARGETS, stack)
         proxy, said = stack.enter_context(role(
             "proxy", "--scenario", fleet.scenario, "--scaler", fleet.scaler, "--map", fleet.map, "--recording", "off"))
-        wait_until("the proxy", lambda: get(said["data"], "/")[0] == 200)
+        until("the proxy", lambda: get(said["data"], "/")[0] == 200)
         argv = [os.environ["LOADGEN"], f"http://{said['data']}/", "-c", str(USERS), "-z", f"{SECONDS}s",
                 "--think-time-ms", str(THINK_MS), "--think-dist", "exp", "-H", f"galton-hold-ns: {HOLD_MS * 1_000_000}",
                 "--progress", "none", "--json", f"{work}/users.json"]

@@ -15,5 +15,5 @@ if [ -z "${LOADGEN:-}" ] || [ -z "${GALTON:-}" ]; then
 fi
 export LOADGEN GALTON
 # No __pycache__ in the tree.
-export PYTHONDONTWRITEBYTECODE=1
+export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=tests/python
 exec python3 loadgen/benches/users.py

@@ -11,8 +11,9 @@ import tempfile
 from contextlib import ExitStack, contextmanager
 
 import tools
-from testbed import Fleet, get, role, wait_until
-from tools import Checks, Ended, Server, free_port, median
+from checks import Checks, until
+from testbed import Fleet, get, role
+from tools import Ended, Server, free_port, median
 
 TARGETS, USERS = 8, 50
 ROUNDS = int(os.environ.get("ROUNDS", 7))
@@ -57,7 +58,7 @@ def galton(fleet, host, recording):
     if recording != "off":
         argv += ["--records", f"{fleet.work}/records"]
     with role(*argv) as (process, said):
-        wait_until("the proxy", lambda: get(said["data"], "/")[0] == 200)
+        until("the proxy", lambda: get(said["data"], "/")[0] == 200)
         yield Proxy(int(said["data"].rsplit(":")[-1]), [process.pid])
 
 

@@ -35,5 +35,5 @@ ulimit -n "$(ulimit -Hn)"
 ulimit -n 65536 2>/dev/null || true
 export GALTON LOADGEN BARE PATH=$PATH:/usr/sbin
 # No __pycache__ in the tree. What the benches share is with the load generator's.
-export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=loadgen/benches
+export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=loadgen/benches:tests/python
 exec python3 proxy/benches/peers.py "$@"

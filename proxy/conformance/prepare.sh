@@ -24,6 +24,6 @@ prepare() {
   fi
   export GALTON
   # No __pycache__ in the tree.
-  export PYTHONDONTWRITEBYTECODE=1
+  export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=tests/python
   echo "$("$GALTON" --version) at $GALTON, $("$python" --version)"
 }

@@ -1,4 +1,4 @@
-"""What the entries share: counting what holds, and waiting for a condition."""
+"""What scripts that check something share: counting what holds, and waiting for a condition."""
 
 import sys
 import time
