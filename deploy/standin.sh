@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Stand-ins for images that cannot be pulled where no registry is reached: under the very names that Dockerfile and compose file use,
-# so that these are tried as they are. An image that is there already is left alone.
+# so that these are tried as they are. An image that is there already is left alone, but for a stand-in of another toolchain or lock file.
 #   RUST_IMAGE        this machine's Rust toolchain, C compiler and downloaded crates (no network while building)
 #   PROMETHEUS_IMAGE  this machine's prometheus
 set -euo pipefail
@@ -25,6 +25,13 @@ files_of() {
   done
 }
 
+# What the stand-in is made of; nothing: the image is none.
+made_of=$({ rustc -vV && cat ../Cargo.lock; } | sha256sum | cut -c1-16)
+label() { docker image inspect --format '{{index .Config.Labels "galton.made-of"}}' "$1" 2>/dev/null; }
+if [ -n "$(label "$RUST_IMAGE")" ] && [ "$(label "$RUST_IMAGE")" != "$made_of" ]; then
+  docker image rm --force "$RUST_IMAGE" >/dev/null
+fi
+
 if missing "$RUST_IMAGE"; then
   # What the build needs beyond the toolchain: the crates, which `cargo fetch` has put into the registry's folder.
   cargo fetch --locked --manifest-path ../Cargo.toml --quiet
@@ -41,7 +48,7 @@ if missing "$RUST_IMAGE"; then
   tar --append --file "$here/root.tar" --directory "$sysroot" --exclude share --transform 's,^\./,usr/local/,S' ./bin ./lib
   tar --append --file "$here/root.tar" --directory "$cargo_home" --transform 's,^registry,usr/local/cargo/registry,S' registry
   docker import --change 'ENV PATH=/usr/local/bin:/usr/bin:/bin' --change 'ENV CARGO_HOME=/usr/local/cargo' \
-    --change 'ENV CARGO_NET_OFFLINE=true' "$here/root.tar" "$RUST_IMAGE" >/dev/null
+    --change 'ENV CARGO_NET_OFFLINE=true' --change "LABEL galton.made-of=$made_of" "$here/root.tar" "$RUST_IMAGE" >/dev/null
   rm "$here/root.tar"
   echo "stand-in for $RUST_IMAGE"
 fi
