@@ -72,7 +72,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let listener = role::bind(args.listen)?;
     let admin = admin::spawn(args.admin, Routes { ready: ready.clone(), registry, handler: None })?;
     terminal::say(format_args!("serving http://{}/, metrics http://{}/metrics", listener.local_addr()?, admin.addr));
-    role::run_local(async move {
+    role::run_on_time(async move {
         let listener = TcpListener::from_std(listener).context("cannot watch the socket")?;
         let proxies = Rc::new(Proxies::default());
         tokio::task::spawn_local(follow(args.scaler, Rc::clone(&proxies), ready));

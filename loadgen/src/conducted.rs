@@ -86,7 +86,7 @@ pub(crate) fn run(args: &Args, trace: &Path) -> anyhow::Result<ExitCode> {
     });
     let routes = Routes { ready: ready.clone(), registry, handler: Some(handler) };
     let admin = admin::spawn(args.conducted.admin, routes)?;
-    role::run_local(serve(assignment, desk, shutdown, admin.addr, ready))
+    role::run_on_time(serve(assignment, desk, shutdown, admin.addr, ready))
 }
 
 /// Everything that the flags and files say.

@@ -75,7 +75,7 @@ pub(crate) fn measure(
     let books = Books { trace, fold: Some(fold), log };
     let mut progress = Progress::new(view, outlook(mission), since_ns, meters.clone(), shutdown.clone())?;
     let (rows, scribe) = scribe::start_every(progress.every(), books, move |tally| progress.tick(tally))?;
-    let ran = role::run_local(send(mission, meters.clone(), rows, shutdown.clone()));
+    let ran = role::run_on_time(send(mission, meters.clone(), rows, shutdown.clone()));
     // First of all, for it has the terminal.
     let written = scribe.finish();
     let (ran, written) = (ran?, written?);

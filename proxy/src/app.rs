@@ -62,7 +62,7 @@ pub struct Args {
     records: Option<PathBuf>,
     /// Which requests have decision records and times in the head of their response: off, sample:N (one in N), all
     #[arg(long, value_name = "WHICH", default_value = "all", env = "GALTON_RECORDING")]
-    recording: Recording,
+    pub(crate) recording: Recording,
     #[command(flatten)]
     pub(crate) limits: ClientLimits,
 }

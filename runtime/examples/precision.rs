@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use galton_core::rng::{KeyedRng, Purpose};
 use galton_runtime::mono_ns;
-use galton_runtime::role::run_local;
+use galton_runtime::role::run_on_time;
 use galton_runtime::timer::Timer;
 
 fn main() -> anyhow::Result<()> {
     let seconds: u64 = std::env::args().nth(1).map_or(Ok(5), |s| s.parse())?;
     println!("{:>8}  {:<8} {:>7} {:>9} {:>9} {:>9}", "rate", "timer", "n", "p50 µs", "p99 µs", "max µs");
-    run_local(async {
+    run_on_time(async {
         let timer = Timer::new()?;
         for rate in [200, 1000] {
             let count = rate * seconds;

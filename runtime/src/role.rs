@@ -119,12 +119,17 @@ pub fn bind_shared(addr: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 /// Runs `main` on this thread: a current-thread runtime and a `LocalSet`, which everything that the role spawns with
-/// `tokio::task::spawn_local` belongs to. The thread asks for a short time slice, so that it is on time. What is left of it ends when `main` does.
+/// `tokio::task::spawn_local` belongs to. What is left of it ends when `main` does.
 pub fn run_local<T>(main: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    crate::slice::short();
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
     tokio::task::LocalSet::new().block_on(&runtime, main)
+}
+
+/// As [`run_local`], on a thread that asks for the scheduler's shortest time slice: what it times is on time.
+pub fn run_on_time<T>(main: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    crate::slice::short();
+    run_local(main)
 }
 
 #[cfg(test)]

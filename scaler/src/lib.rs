@@ -76,7 +76,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let shutdown = Shutdown::listen(args.role.lifeline)?;
     role::raise_descriptor_limit();
-    role::run_local(serve(args, scenario, shutdown))?;
+    role::run_on_time(serve(args, scenario, shutdown))?;
     Ok(ExitCode::SUCCESS)
 }
 

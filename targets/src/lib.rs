@@ -69,7 +69,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let config = Config::load(&args)?;
     let shutdown = Shutdown::listen(args.role.lifeline)?;
     role::raise_descriptor_limit();
-    role::run_local(serve(args, config, shutdown))?;
+    role::run_on_time(serve(args, config, shutdown))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -70,7 +70,7 @@ fn run_job(job: Job, pacing: Box<dyn Pacing>, orders: watch::Receiver<Order>) ->
     let meters = Meters::register(&Book::create(None).unwrap(), &Registry::new()).unwrap();
     let (rows, scribe) = scribe::start(Some(scribe::create_trace(&path).unwrap()), |_| {}).unwrap();
     let counted = meters.clone();
-    let ran = role::run_local(async move {
+    let ran = role::run_on_time(async move {
         let alarm = Alarm::new().await?;
         Ok(Sender::new(job, pacing, alarm, counted, rows, orders).run().await)
     })
