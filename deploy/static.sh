@@ -1,26 +1,33 @@
-#!/usr/bin/env bash
-# Builds `galton` and `loadgen` as static binaries, which need nothing on the machine or in the image that they run on, and
-# checks that they are. They are in target/x86_64-unknown-linux-gnu/release/.
-#   PROFILE=dev …   another profile of cargo's
-set -euo pipefail
+#!/bin/sh
+# Builds `galton` and `loadgen`, or those that are named, as static binaries, which need nothing on the machine or in the image that
+# they run on, and checks that they are. They are in target/TRIPLE/release/. The image is built with it (Dockerfile).
+#   deploy/static.sh [galton] [loadgen]
+#   PROFILE=bench …   another profile of cargo's
+set -eu
 cd "$(dirname "$0")/.."
-triple=x86_64-unknown-linux-gnu
+[ $# -gt 0 ] || set -- galton loadgen
+triple=$(rustc -vV | sed -n 's/^host: //p')
 profile=${PROFILE:-release}
-RUSTFLAGS="-C target-feature=+crt-static" cargo build --profile "$profile" --locked --target "$triple"
-# cargo's name for the folder of its dev profile
-out=target/$triple/${profile/#dev/debug}
+# cargo's names for the folders of its profiles
+case $profile in
+dev) out=target/$triple/debug ;;
+bench) out=target/$triple/release ;;
+*) out=target/$triple/$profile ;;
+esac
+bins=
+for name in "$@"; do bins="$bins --bin $name"; done
+# shellcheck disable=SC2086 # a list
+RUSTFLAGS="-C target-feature=+crt-static ${RUSTFLAGS:-}" cargo build --profile "$profile" --locked --target "$triple" $bins
 
 passed=0 failed=0
-for name in galton loadgen; do
-  binary=$out/$name
+for name in "$@"; do
   # A dynamic executable names its interpreter in a program header.
-  if "$binary" --version && ! grep -q -a 'ld-linux-x86-64' <(head -c 4096 "$binary"); then
+  if "$out/$name" --version && ! head -c 4096 "$out/$name" | grep -q -a 'ld-linux'; then
     passed=$((passed + 1))
   else
     failed=$((failed + 1))
-    echo "FAILED: $binary is not static, or does not run"
+    echo "FAILED: $out/$name is not static, or does not run"
   fi
 done
-if "$out/galton" check scenarios/*.json; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
