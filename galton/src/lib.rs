@@ -5,7 +5,7 @@
 mod calibrate;
 mod check;
 mod cluster;
-mod counters;
+mod collect;
 mod export;
 mod front;
 mod healthcheck;
