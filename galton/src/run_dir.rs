@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use galton_core::{HostId, Scenario};
 use galton_results::new_dir;
 
@@ -35,6 +35,14 @@ impl RunDir {
         let dir = Self { path, id };
         dir.write("scenario.json", &format!("{:#}\n", scenario.to_value()))?;
         Ok(dir)
+    }
+
+    /// One that is there, whoever filled it.
+    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
+        let absolute = path.canonicalize().with_context(|| format!("cannot open {}", path.display()))?;
+        ensure!(absolute.is_dir(), "{} is no directory", path.display());
+        let id = absolute.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Self { path: path.to_owned(), id })
     }
 
     /// With the subdirectories for what processes leave behind.
