@@ -16,6 +16,17 @@ pub struct Counters {
     pub targets: Vec<TargetCounters>,
     /// Scrapes that should be there and are not, in words.
     pub missing: Vec<String>,
+    /// Whose counters are not all here: what they add up to is not known.
+    pub uncounted: Uncounted,
+}
+
+/// Processes that left no counters: they have no entry among the [`Counters`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Uncounted {
+    /// A proxy.
+    pub proxies: bool,
+    /// A process of a target.
+    pub targets: bool,
 }
 
 /// What the load generator counted.

@@ -1,17 +1,18 @@
-//! The command line of Galton: live runs (`run`, `up`) and simulated ones (`simulate`, `sweep`), what holds them against each other
-//! (`validate`, `calibrate`, `compare`), what works on scenario files (`check`, `schema`, `plan`), and the roles that a run starts
-//! as processes of its own.
+//! The command line of Galton: live runs (`run`, `up`, `report`) and simulated ones (`simulate`, `sweep`), what holds them against
+//! each other (`validate`, `calibrate`, `compare`), what works on scenario files (`check`, `schema`, `plan`), and the roles that a
+//! run starts as processes of its own.
 
 mod calibrate;
 mod check;
 mod cluster;
-mod counters;
+mod collect;
 mod export;
 mod front;
 mod healthcheck;
 mod live;
 mod plan;
 mod profile_file;
+mod report;
 mod report_files;
 mod run;
 mod run_dir;
@@ -52,6 +53,8 @@ enum Command {
     Validate(validate::Args),
     /// Start a scenario's proxies, scaler and targets without a load, until interrupted
     Up(up::Args),
+    /// Write the report of a run that is over, from the files that its processes left
+    Report(report::Args),
     /// Measure what this machine adds to a run, and write its profile
     Calibrate(calibrate::Args),
     /// Validate scenario files
@@ -86,6 +89,7 @@ pub fn main() -> ExitCode {
         Command::Sweep(args) => sweep::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Up(args) => up::run(args),
+        Command::Report(args) => report::run(&args),
         Command::Calibrate(args) => calibrate::run(args),
         Command::Check(args) => check::check(&args),
         Command::Schema => check::schema(),

@@ -38,19 +38,8 @@ const MODEL: [&str; 20] = [
 ];
 
 /// What only a run of its own has.
-const STANDALONE: [&str; 11] = [
-    "url",
-    "scaler",
-    "warmup",
-    "slo",
-    "output_dir",
-    "json",
-    "log_requests",
-    "prometheus",
-    "progress",
-    "quiet",
-    "strict",
-];
+const STANDALONE: [&str; 10] =
+    ["url", "warmup", "slo", "output_dir", "json", "log_requests", "prometheus", "progress", "quiet", "strict"];
 
 /// Shown by `--help`.
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 could not run, 2 wrong usage, 98 the measurement is not valid (--strict), \
@@ -223,31 +212,36 @@ pub(crate) struct HostsArgs {
     /// Send to the proxies that this scaler knows of, each request to the host that the plan says.
     #[arg(long, value_name = "ADDR", env = "GALTON_SCALER", conflicts_with = "proxy")]
     pub(crate) scaler: Option<String>,
-    /// Address of the data port of one load-balancer host, HOST=ADDR; repeatable, every host once.
-    #[arg(long, value_name = "HOST=ADDR", value_parser = proxy)]
+    /// Address of the data port of one load-balancer host, HOST=ADDR; repeatable (in the variable: with commas), every host once.
+    #[arg(long, value_name = "HOST=ADDR", value_parser = proxy, env = "GALTON_PROXY", value_delimiter = ',')]
     pub(crate) proxy: Vec<(u32, SocketAddr)>,
 }
 
-/// The load generator as a part of a run: a conductor says when to begin, and makes the report.
+/// The load generator as a part of a run, of which others make the report.
 #[derive(Clone, Debug, clap::Args)]
-#[command(next_help_heading = "Under a conductor")]
+#[command(next_help_heading = "As a part of a run")]
 pub(crate) struct ConductedArgs {
-    /// Write the trace there: one CSV line per planned request.
-    #[arg(long, value_name = "FILE", requires = "scenario", requires = "proxy", conflicts_with_all = STANDALONE)]
+    /// Write the trace there: one CSV line per planned request. With --scaler, scenario time begins for all when this says so.
+    #[arg(long, value_name = "FILE", env = "GALTON_TRACE", requires = "scenario", requires = "HostsArgs",
+        conflicts_with_all = STANDALONE)]
     pub(crate) trace: Option<PathBuf>,
+    /// Write there, as JSON, what the load generator counted and noticed about itself.
+    #[arg(long, value_name = "FILE", env = "GALTON_GENERATOR", requires = "trace")]
+    pub(crate) generator: Option<PathBuf>,
     /// Run S times faster than the scenario says.
-    #[arg(long, value_name = "S", default_value_t = 1.0, requires = "trace", value_parser = role::time_scale)]
+    #[arg(long, value_name = "S", env = "GALTON_TIME_SCALE", default_value_t = 1.0, requires = "trace",
+        value_parser = role::time_scale)]
     pub(crate) time_scale: f64,
     /// Keep the counters in this memory-mapped file.
-    #[arg(long, value_name = "FILE", requires = "trace")]
+    #[arg(long, value_name = "FILE", env = "GALTON_BOOK", requires = "trace")]
     pub(crate) book: Option<PathBuf>,
     /// Serve /metrics, /start and /stop there.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", requires = "trace")]
+    #[arg(long, value_name = "ADDR", env = "GALTON_ADMIN", default_value = "127.0.0.1:0", requires = "trace")]
     pub(crate) admin: SocketAddr,
     /// Standard input is the lifeline: end when it ends.
     #[arg(long, requires = "trace")]
     pub(crate) lifeline: bool,
-    /// Begin when `POST /start` says so, not at once.
+    /// Under a conductor: begin when `POST /start` says so, not at once, and end when told to.
     #[arg(long, requires = "trace")]
     pub(crate) wait_start: bool,
 }

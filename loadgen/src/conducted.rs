@@ -1,27 +1,28 @@
-//! A part of a run: the scenario says what is sent, a conductor says when to begin, the trace goes to a file.
+//! A part of a run: the scenario says what is sent, the trace goes to a file, and [`GeneratorFacts`] to another one. A conductor
+//! says when to begin and when to end; without one it begins by itself ([`crate::beginning`]), and ends when it is done.
 //!
 //! On the admin port, besides the metrics: `POST /start` with [`wire::Start`], `POST /stop` (send nothing more, drain,
-//! finish), `GET /counters` ([`galton_core::counters::LoadCounters`]), and once it is finished `GET /generator`
-//! ([`galton_report::Generator`]).
+//! finish), `GET /counters` ([`galton_core::counters::LoadCounters`]).
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use bytes::Bytes;
 use galton_core::arrivals::Arrivals;
 use galton_core::plan::Plan;
 use galton_core::scenario::TrafficModel;
 use galton_core::wire::{Announce, Progress, Start};
 use galton_core::{Outcome, Scenario};
-use galton_report::Generator;
-use galton_results::Usage;
+use galton_report::GeneratorFacts;
+use galton_results::{Usage, machine};
 use galton_runtime::admin::{self, Body, Routes};
 use galton_runtime::book::Book;
+use galton_runtime::clock::unix_ns;
 use galton_runtime::shutdown::Cause;
 use galton_runtime::{ScenarioClock, Shutdown, child, mono_ns, role, scenario_file, telemetry};
 use http::{Method, Request, Response};
@@ -30,6 +31,7 @@ use tokio::sync::watch;
 
 use crate::alarm::Alarm;
 use crate::args::Args;
+use crate::beginning::Beginning;
 use crate::destination::{self, Destination};
 use crate::exchange::{Demands, Template};
 use crate::hosts;
@@ -37,19 +39,15 @@ use crate::link::Dial;
 use crate::meters::Meters;
 use crate::pacing::{Closed, Limits, Open, Pacing};
 use crate::scribe::{self, TraceFile};
-use crate::sender::{Job, Order, Sender};
+use crate::sender::{Job, Order, Ran, Sender};
 use crate::settings::GRACE_NS;
 use crate::tally::Tally;
-
-/// Without a conductor's T0, it lies this far ahead: time to get to the first wait.
-const LEAD_NS: u64 = 10_000_000;
 
 /// What the admin port and the sending thread share.
 #[derive(Clone, Debug)]
 struct Desk {
     start: Arc<watch::Sender<Option<Start>>>,
     order: Arc<watch::Sender<Order>>,
-    generator: Arc<OnceLock<Generator>>,
     meters: Meters,
 }
 
@@ -60,7 +58,11 @@ struct Assignment {
     hosts: Vec<Dial>,
     template: Template,
     trace: TraceFile,
-    wait_start: bool,
+    /// Where it writes what it counted and noticed.
+    facts: Option<PathBuf>,
+    beginning: Beginning,
+    /// Nobody will say when to end.
+    unattended: bool,
 }
 
 /// Runs until told to stop.
@@ -73,7 +75,6 @@ pub(crate) fn run(args: &Args, trace: &Path) -> anyhow::Result<ExitCode> {
     let desk = Desk {
         start: Arc::new(watch::Sender::new(None)),
         order: Arc::new(watch::Sender::new(Order::Go)),
-        generator: Arc::default(),
         meters: Meters::register(&book, &registry)?,
     };
     book.register(&registry)?;
@@ -93,17 +94,29 @@ pub(crate) fn run(args: &Args, trace: &Path) -> anyhow::Result<ExitCode> {
 fn assignment(args: &Args, trace: &Path) -> anyhow::Result<Assignment> {
     let path = args.testbed.scenario.as_deref().context("--trace without --scenario")?;
     let scenario = scenario_file::load(path, &[]).map_err(Usage::error)?;
-    let addrs = hosts::of(&args.testbed.hosts.proxy, scenario.load_balancer.hosts).map_err(Usage::error)?;
-    let hosts = addrs.into_iter().map(|addr| Dial::new(addr, args.request.connect_timeout)).collect();
     let demands = Demands { hold: true, cpu: true, key: false };
     let destination = Destination::parse(&args.url).map_err(Usage::error)?;
     let body = destination::body(args.request.body.as_deref())?;
     let template = destination.template(&args.request, body, demands).map_err(Usage::error)?;
-    let (time_scale, wait_start) = (args.conducted.time_scale, args.conducted.wait_start);
-    Ok(Assignment { scenario, time_scale, hosts, template, trace: scribe::create_trace(trace)?, wait_start })
+    let addrs = match &args.testbed.hosts.scaler {
+        Some(scaler) => role::run_local(hosts::found(scaler, Some(scenario.load_balancer.hosts)))?,
+        None => hosts::of(&args.testbed.hosts.proxy, scenario.load_balancer.hosts).map_err(Usage::error)?,
+    };
+    let hosts = addrs.into_iter().map(|addr| Dial::new(addr, args.request.connect_timeout)).collect();
+    let conducted = &args.conducted;
+    Ok(Assignment {
+        scenario,
+        time_scale: conducted.time_scale,
+        hosts,
+        template,
+        trace: scribe::create_trace(trace)?,
+        facts: conducted.generator.clone(),
+        beginning: Beginning::of(conducted, &args.testbed.hosts),
+        unattended: !conducted.wait_start && !conducted.lifeline,
+    })
 }
 
-/// Announces, waits for the start, sends, and then serves the metrics until told to stop.
+/// Announces, waits for the start, sends, and then, unless nobody would tell it, serves the metrics until told to stop.
 async fn serve(
     assignment: Assignment,
     desk: Desk,
@@ -121,12 +134,8 @@ async fn serve(
         admin: admin.to_string(),
         pid: std::process::id(),
     })?;
-    if !assignment.wait_start {
-        desk.start.send_replace(Some(Start { t0_ns: mono_ns() + LEAD_NS }));
-    }
-    let mut started = desk.start.subscribe();
     let start = tokio::select! {
-        start = started.wait_for(Option::is_some) => start.ok().and_then(|start| *start),
+        start = desk.started(&assignment.beginning) => start?,
         _ = shutdown.wait() => None,
     };
     // Stopped before it began: there is nothing to write but the header.
@@ -137,10 +146,11 @@ async fn serve(
         told.wait().await;
         stop.send_replace(Order::Abandon);
     });
+    let unattended = assignment.unattended;
     send(assignment, &desk, start, planned, alarm).await?;
     // Told to end before the traffic was over, or without a parent: not what was asked for.
     let early = shutdown.cause().is_some();
-    let orphaned = shutdown.wait().await == Cause::Orphaned;
+    let orphaned = !unattended && shutdown.wait().await == Cause::Orphaned;
     Ok(if early || orphaned { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
@@ -151,8 +161,9 @@ async fn send(
     planned: Option<u64>,
     alarm: Alarm,
 ) -> anyhow::Result<()> {
-    let Assignment { scenario, time_scale, hosts, template, trace, .. } = assignment;
+    let Assignment { scenario, time_scale, hosts, template, trace, facts, .. } = assignment;
     let clock = ScenarioClock::new(start.t0_ns, time_scale);
+    let started_unix_ns = (unix_ns() + start.t0_ns).saturating_sub(mono_ns());
     let meters = desk.meters.clone();
     let (rows, scribe) = scribe::start(Some(trace), move |tally| {
         say(&progress(tally, &meters, clock, planned));
@@ -180,9 +191,28 @@ async fn send(
     let ran = Sender::new(job, pacing, alarm, desk.meters.clone(), rows, orders).run().await;
     // Sending is over: nothing on this thread minds the wait.
     let tally = scribe.finish()?.tally;
-    desk.generator.set(ran.generator).map_err(|_| anyhow!("the run finished twice"))?;
+    if let Some(path) = facts {
+        write_facts(&path, &facts_of(&ran, &desk.meters, started_unix_ns, time_scale))?;
+    }
     say(&Progress { finished: true, ..progress(&tally, &desk.meters, clock, Some(tally.planned())) });
     Ok(())
+}
+
+fn facts_of(ran: &Ran, meters: &Meters, started_unix_ns: u64, time_scale: f64) -> GeneratorFacts {
+    GeneratorFacts {
+        started_unix_ns,
+        time_scale,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        host: machine::host_info(),
+        interrupted: ran.interrupted,
+        counters: meters.counters(),
+        generator: ran.generator,
+    }
+}
+
+fn write_facts(path: &Path, facts: &GeneratorFacts) -> anyhow::Result<()> {
+    let text = serde_json::to_string_pretty(facts).expect("numbers and words can be written");
+    std::fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// How many requests the plan has, if it has an end that is known.
@@ -220,6 +250,15 @@ fn say(progress: &Progress) {
 // === impl Desk ===
 
 impl Desk {
+    /// T0, when somebody has said it.
+    async fn started(&self, beginning: &Beginning) -> anyhow::Result<Option<Start>> {
+        if let Some(start) = beginning.decide().await? {
+            self.start.send_replace(Some(start));
+        }
+        let mut started = self.start.subscribe();
+        Ok(started.wait_for(Option::is_some).await.ok().and_then(|start| *start))
+    }
+
     fn answer(&self, request: &Request<Bytes>) -> Option<Response<Body>> {
         match (request.method(), request.uri().path()) {
             (&Method::POST, "/start") => Some(self.on_start(request.body())),
@@ -234,10 +273,6 @@ impl Desk {
                 Some(admin::text(200, if changed { "stopping\n" } else { "stopping already\n" }))
             }
             (&Method::GET, "/counters") => Some(admin::json(200, &self.meters.counters())),
-            (&Method::GET, "/generator") => Some(match self.generator.get() {
-                Some(generator) => admin::json(200, generator),
-                None => admin::text(503, "not finished\n"),
-            }),
             _ => None,
         }
     }

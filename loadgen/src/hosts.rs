@@ -11,10 +11,10 @@ use tokio::time::Instant;
 use crate::settings::UsageError;
 
 /// How long hosts may take to come up, together.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// How often the scaler is asked meanwhile, and how long it may take to answer.
-const ASK_EVERY: Duration = Duration::from_millis(200);
-const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+pub(crate) const ASK_EVERY: Duration = Duration::from_millis(200);
+pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
 /// The address of every host, by its number.
 pub(crate) fn of(given: &[(u32, SocketAddr)], hosts: u32) -> Result<Vec<SocketAddr>, UsageError> {

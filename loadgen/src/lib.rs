@@ -6,6 +6,7 @@
 
 mod alarm;
 mod args;
+mod beginning;
 mod commands;
 mod conducted;
 mod destination;
@@ -39,7 +40,7 @@ use std::process::ExitCode;
 
 pub use args::{Args, ProgressStyle};
 
-/// Runs the load generator until it is done: standalone, or under a conductor with `--trace`.
+/// Runs the load generator until it is done: standalone, or as a part of a run with `--trace`.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(command) = &args.command {
         return command.run();

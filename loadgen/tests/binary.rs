@@ -13,7 +13,7 @@ use galton_core::plan::Plan;
 use galton_core::record::{TraceOutcome, TraceRow};
 use galton_core::wire::{Announce, Progress, Start};
 use galton_core::{Outcome, Scenario};
-use galton_report::Generator;
+use galton_report::GeneratorFacts;
 use galton_runtime::{http_client, mono_ns, scenario_file};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -67,6 +67,7 @@ impl Conducted {
         command.args(["--lifeline", "--wait-start", "--time-scale", "2", "--scenario"]).arg(scenario);
         command.arg("--trace").arg(trace);
         command.arg("--book").arg(trace.with_extension("book"));
+        command.arg("--generator").arg(trace.with_extension("json"));
         for (host, server) in servers.iter().enumerate() {
             command.arg("--proxy").arg(format!("{host}={}", server.addr));
         }
@@ -125,7 +126,6 @@ fn under_a_conductor_it_sends_the_plan_and_leaves_a_trace() {
     let servers = [Server::start(Answer::ok(Duration::ZERO, "")), Server::start(Answer::ok(Duration::ZERO, ""))];
     let mut run = Conducted::start(&path, &trace, &servers);
     assert_eq!(run.get("/readyz").0, 200);
-    assert_eq!(run.get("/generator").0, 503, "not finished");
     let t0_ns = mono_ns() + 50_000_000;
     assert_eq!(run.post("/start", &Start { t0_ns }), 200);
     assert_eq!(run.post("/start", &Start { t0_ns }), 409);
@@ -153,8 +153,11 @@ fn under_a_conductor_it_sends_the_plan_and_leaves_a_trace() {
         }
     }
 
-    let generator: Generator = serde_json::from_str(&run.get("/generator").1).unwrap();
-    assert_eq!(generator.planned, Some(plan.len() as u64));
+    let facts = std::fs::read_to_string(trace.with_extension("json")).unwrap();
+    let facts: GeneratorFacts = serde_json::from_str(&facts).unwrap();
+    let planned = plan.len() as u64;
+    assert_eq!((facts.generator.planned, facts.counters.sent, facts.time_scale), (Some(planned), planned, 2.0));
+    assert!(!facts.interrupted);
     let ok = format!("galton_load_requests_total{{outcome=\"ok\"}} {}", plan.len());
     let metrics = run.get("/metrics").1;
     assert!(metrics.contains(&ok), "it keeps serving its metrics: {metrics}");

@@ -3,9 +3,10 @@
 //! The conductor of a live run and the simulator fill the same [`RunData`]; nothing in this crate asks which of the two it
 //! was, but for the word in the heading.
 
+use galton_core::counters::{Counters, LoadCounters};
 use galton_core::record::{Decision, FleetEvent, TraceRow};
 use galton_core::users::UserEnds;
-use galton_core::{Nanos, Scenario, counters::Counters};
+use galton_core::{Nanos, Scenario};
 use serde::{Deserialize, Serialize};
 
 use crate::validity::Reason;
@@ -117,4 +118,24 @@ pub struct Generator {
     pub descriptors_exhausted: bool,
     /// How the users of a closed loop ended.
     pub users: Option<UserEnds>,
+}
+
+/// What a load generator that is a part of a run leaves behind besides the trace: `generator.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GeneratorFacts {
+    /// Wall-clock time of T0, nanoseconds since 1970.
+    pub started_unix_ns: u64,
+    /// Scenario seconds per machine second.
+    pub time_scale: f64,
+    /// Version of Galton.
+    pub version: String,
+    /// The machine.
+    pub host: HostInfo,
+    /// It was told to stop before everything was sent.
+    pub interrupted: bool,
+    /// What it counted, apart from the trace.
+    pub counters: LoadCounters,
+    /// What it noticed about itself.
+    pub generator: Generator,
 }

@@ -25,7 +25,7 @@ pub use compute::{ClientFacts, ClientFold, ClientPlan, Fold, WarmUp};
 pub use csv::{ReadError, decisions, fleet, plan, trace};
 pub use galton_core::users::UserEnds;
 pub use generator::{Books, Pace, SelfEvidence, broken_equations, judge_generator, send_lag_limit};
-pub use input::{Generator, HostInfo, Kind, RunData, RunFacts, RunMeta};
+pub use input::{Generator, GeneratorFacts, HostInfo, Kind, RunData, RunFacts, RunMeta};
 pub use model::*;
 pub use replications::{Figures, Replicated, Replications, Unit};
 pub use sentence::{of as sentence, traffic as traffic_sentence};

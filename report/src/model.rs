@@ -268,10 +268,10 @@ pub struct TargetReport {
     pub id: TargetId,
     /// Dispatches to it; none: recording off.
     pub requests: Option<u64>,
-    /// Requests it took.
-    pub accepted: u64,
-    /// Requests it refused.
-    pub refused: u64,
+    /// Requests it took; none: neither counted nor recorded.
+    pub accepted: Option<u64>,
+    /// Requests it refused; the same.
+    pub refused: Option<u64>,
     /// Processes started again.
     pub restarts: u64,
     /// When its start was accepted; the initial fleet: 0.

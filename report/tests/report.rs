@@ -179,6 +179,24 @@ fn without_decisions_the_rest_is_there() {
 }
 
 #[test]
+fn what_a_process_counted_that_left_nothing_is_not_made_up() {
+    let mut data = data();
+    let whole = Report::compute(&data).conservation.rows;
+    let what = |data: &RunData| -> Vec<_> {
+        Report::compute(data).conservation.rows.iter().map(|row| (row.what, row.ok)).collect()
+    };
+    let rows: Vec<_> = whole.iter().map(|row| (row.what, row.ok)).collect();
+    data.counters.targets.clear();
+    data.counters.uncounted.targets = true;
+    assert_eq!(what(&data), rows[..rows.len() - 1], "attempts against targets");
+    data.decisions = None;
+    assert_eq!(Report::compute(&data).targets[0].accepted, None, "neither counted nor recorded");
+    data.counters.proxies.pop();
+    data.counters.uncounted.proxies = true;
+    assert_eq!(what(&data), rows[..rows.len() - 2], "requests against proxies, too");
+}
+
+#[test]
 fn something_lost_is_invalid_unless_a_process_died() {
     let mut data = data();
     let lost = 1 + data.counters.proxies.iter().map(|p| p.timed_out + p.cancelled).sum::<u64>();

@@ -118,7 +118,7 @@ impl RunFiles {
 }
 
 /// The run's scenario. An arrival trace that is not where it was is replaced by the run's own: it plans the same requests.
-fn scenario(path: &Path) -> anyhow::Result<Scenario> {
+pub fn scenario(path: &Path) -> anyhow::Result<Scenario> {
     let file = path.join("scenario.json");
     let loaded = scenario_file::load(&file, &[]).or_else(|error| {
         let own = path.join("trace.csv");

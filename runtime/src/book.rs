@@ -230,12 +230,16 @@ impl Cell {
 }
 
 /// Every series of a book file (of a living or a dead process) with its value: `name{label="value",…}`. A book without a
-/// series is empty; an entry that its writer did not finish is not there.
+/// series is empty; an entry that its writer did not finish is not there. Another file is an error.
 pub fn read(path: &Path) -> anyhow::Result<Vec<(String, u64)>> {
     if std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len() == 0 {
         return Ok(Vec::new());
     }
     let words = Words::open(path)?;
+    let length = words.get(LENGTH).map_or(u64::MAX, |length| length.load(Acquire));
+    if length > NAME_BYTES as u64 {
+        bail!("{} is no book", path.display());
+    }
     Ok((0..).map_while(|entry| read_entry(&words, entry * ENTRY)).collect())
 }
 
@@ -276,6 +280,16 @@ mod tests {
         assert_eq!(read(&path).unwrap(), expected);
         drop(book);
         assert_eq!(read(&path).unwrap(), expected);
+    }
+
+    #[test]
+    fn another_file_is_no_book() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("book");
+        for other in ["x", "# HELP requests_total Requests.\n"] {
+            std::fs::write(&path, other).unwrap();
+            assert!(read(&path).unwrap_err().to_string().ends_with("is no book"), "{other}");
+        }
     }
 
     #[test]

@@ -35,6 +35,17 @@ impl Samples {
         self.0.is_empty()
     }
 
+    /// The series by the value of a label; those without it are left out.
+    pub fn by_label(self, label: &str) -> BTreeMap<String, Self> {
+        let mut all: BTreeMap<String, Self> = BTreeMap::new();
+        for sample in self.0 {
+            if let Some(value) = sample.labels.get(label) {
+                all.entry(value.clone()).or_default().0.push(sample);
+            }
+        }
+        all
+    }
+
     /// Adds the series of `other` that are not here yet.
     pub fn extend_missing(&mut self, other: &Self) {
         let here = self.0.clone();
@@ -107,5 +118,10 @@ mod tests {
         assert_eq!(scraped.sum("missing", &[]), 0.0);
         let book = Samples::from_book(vec![("x{a=\"1\",b=\"q\\\"}, z\"}".into(), 3), ("x{a=\"2\",b=\"\"}".into(), 4)]);
         assert_eq!(book.0, scraped.0[..2]);
+        let by_a = scraped.by_label("a");
+        assert_eq!(
+            by_a.iter().map(|(a, of_a)| (a.as_str(), of_a.count("x", &[]))).collect::<Vec<_>>(),
+            [("1", 3), ("2", 4)]
+        );
     }
 }

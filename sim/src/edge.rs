@@ -124,7 +124,7 @@ impl<'a, O: Observer> Edge<'a, O> {
         let mut targets: Vec<_> = processes.map(|target| target.counters).collect();
         targets.sort_by_key(|t| (t.target, t.incarnation));
         let load = LoadCounters { sent: self.sent, ..LoadCounters::default() };
-        let counters = Counters { load, proxies: self.proxies, targets, missing: Vec::new() };
+        let counters = Counters { load, proxies: self.proxies, targets, ..Counters::default() };
         Totals { counters, users: self.source.user_ends(), plan_sha256: self.source.plan_sha256() }
     }
 }

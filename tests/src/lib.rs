@@ -1,5 +1,6 @@
 //! What end-to-end tests share: starting `galton`, waiting for conditions, reading what a run left behind.
 
+pub mod role;
 pub mod vector;
 
 use std::fs::File;

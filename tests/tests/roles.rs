@@ -2,41 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use galton_core::wire::Announce;
+use galton_tests::role::Role;
 use galton_tests::{Galton, SOON, eventually};
 use serde_json::{Value, json};
-
-/// A role that runs; killed when dropped.
-struct Role {
-    child: Child,
-    announce: Announce,
-}
-
-impl Role {
-    fn start(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let announce = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{line:?}: {e}"));
-        Self { child, announce }
-    }
-
-    fn data(&self) -> &str {
-        self.announce.data.as_deref().unwrap()
-    }
-}
-
-impl Drop for Role {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// Status and body of a GET.
 fn get(addr: &str, path: &str) -> Option<(u16, String)> {
@@ -65,7 +37,7 @@ fn scaler(galton: &Galton) -> Role {
 
 fn proxy(galton: &Galton, scaler: &Role) -> Role {
     let args = ["proxy", "--host", "auto", "--scenario", "scenario.json", "--map", "load.map", "--scaler"];
-    Role::start(&mut galton.command(&[&args[..], &[scaler.announce.admin.as_str()]].concat()))
+    Role::start(&mut galton.command(&[&args[..], &[scaler.admin()]].concat()))
 }
 
 fn galton() -> Galton {
@@ -84,13 +56,13 @@ fn galton() -> Galton {
 fn proxies_get_their_numbers_and_everybody_is_found() {
     let galton = galton();
     let scaler = scaler(&galton);
-    assert!(scaler.announce.admin.starts_with("127.0.0.1:"), "{}", scaler.announce.admin);
+    assert!(scaler.admin().starts_with("127.0.0.1:"), "{}", scaler.admin());
     let proxies = [proxy(&galton, &scaler), proxy(&galton, &scaler), proxy(&galton, &scaler)];
     for proxy in &proxies {
-        let healthy = || galton.output(&["healthcheck", "--admin", &proxy.announce.admin]).status.success();
+        let healthy = || galton.output(&["healthcheck", "--admin", proxy.admin()]).status.success();
         eventually(SOON, "a healthy proxy", healthy);
     }
-    let hosts = json_of(&scaler.announce.admin, "/v1/hosts");
+    let hosts = json_of(scaler.admin(), "/v1/hosts");
     let mut found: Vec<&str> = hosts.as_array().unwrap().iter().map(|host| host["data"].as_str().unwrap()).collect();
     found.sort_unstable();
     let mut started: Vec<&str> = proxies.iter().map(Role::data).collect();
@@ -99,7 +71,7 @@ fn proxies_get_their_numbers_and_everybody_is_found() {
     let numbers: Vec<u64> = hosts.as_array().unwrap().iter().map(|host| host["host"].as_u64().unwrap()).collect();
     assert_eq!(numbers, [0, 1, 2]);
 
-    let groups = json_of(&scaler.announce.admin, "/v1/prometheus");
+    let groups = json_of(scaler.admin(), "/v1/prometheus");
     let mut instances: Vec<&str> =
         groups.as_array().unwrap().iter().map(|group| group["labels"]["instance"].as_str().unwrap()).collect();
     instances.sort_unstable();
@@ -119,20 +91,20 @@ fn the_threads_of_a_proxy_are_hosts_behind_one_port() {
     let galton = galton();
     let scaler = scaler(&galton);
     let args = ["proxy", "--threads", "2", "--host", "auto", "--scenario", "scenario.json", "--map", "load.map"];
-    let more = ["--records", "records", "--scaler", scaler.announce.admin.as_str()];
+    let more = ["--records", "records", "--scaler", scaler.admin()];
     let mut proxy = Role::start(&mut galton.command(&[&args[..], &more].concat()));
-    let healthy = || galton.output(&["healthcheck", "--admin", &proxy.announce.admin]).status.success();
+    let healthy = || galton.output(&["healthcheck", "--admin", proxy.admin()]).status.success();
     eventually(SOON, "a healthy proxy", healthy);
 
-    let hosts = json_of(&scaler.announce.admin, "/v1/hosts");
+    let hosts = json_of(scaler.admin(), "/v1/hosts");
     let hosts: Vec<_> = hosts.as_array().unwrap().iter().map(|h| (h["host"].as_u64(), h["data"].as_str())).collect();
     assert_eq!(hosts, [(Some(0), Some(proxy.data())), (Some(1), Some(proxy.data()))]);
-    let groups = json_of(&scaler.announce.admin, "/v1/prometheus").to_string();
+    let groups = json_of(scaler.admin(), "/v1/prometheus").to_string();
     assert!(groups.contains("proxy-0") && !groups.contains("proxy-1"), "scraped once: {groups}");
 
     // The kernel spreads connections over the threads' sockets.
     let served = |host: u32| {
-        let (_, metrics) = get(&proxy.announce.admin, "/metrics").unwrap();
+        let (_, metrics) = get(proxy.admin(), "/metrics").unwrap();
         let line = format!("galton_proxy_requests_total{{proxy=\"{host}\",outcome=\"ok\"}} ");
         let count = metrics.lines().find_map(|l| l.strip_prefix(&line)).unwrap_or_else(|| panic!("{metrics}"));
         count.parse::<u64>().unwrap()
@@ -144,38 +116,23 @@ fn the_threads_of_a_proxy_are_hosts_behind_one_port() {
     let files = ["records.0", "records.1"].map(|name| galton.dir().join(name));
     assert!(files.iter().all(|file| file.exists()), "each host has its own");
 
-    galton_tests::signal(proxy.child.id(), rustix::process::Signal::TERM);
-    let mut status = None;
-    eventually(SOON, "the end of both threads", || {
-        status = proxy.child.try_wait().unwrap();
-        status.is_some()
-    });
-    assert_eq!(status.unwrap().code(), Some(0));
+    assert_eq!(proxy.end(rustix::process::Signal::TERM), Some(0), "both threads end");
 }
 
 #[test]
 fn a_scaler_that_comes_back_begins_another_run_and_ends_the_old_proxies() {
     let galton = galton();
     let mut first = scaler(&galton);
-    let admin = first.announce.admin.clone();
+    let admin = first.admin().to_owned();
     let mut old = proxy(&galton, &first);
     eventually(SOON, "the old proxy serves", || get(old.data(), "/").is_some_and(|(status, _)| status == 200));
-    first.child.kill().unwrap();
-    first.child.wait().unwrap();
+    first.end(rustix::process::Signal::KILL);
     let second = Role::start(
         galton
             .command(&["scaler", "--autostart", "--scenario", "scenario.json", "--map", "load.map"])
             .args(["--admin", &admin]),
     );
-    let status = {
-        let mut status = None;
-        eventually(SOON, "the end of the old proxy", || {
-            status = old.child.try_wait().unwrap();
-            status.is_some()
-        });
-        status.unwrap()
-    };
-    assert_eq!(status.code(), Some(1), "so that a restart policy starts it again");
+    assert_eq!(old.ended(), Some(1), "so that a restart policy starts it again");
     let new = proxy(&galton, &second);
     eventually(SOON, "the new proxy serves", || get(new.data(), "/").is_some_and(|(status, _)| status == 200));
 }

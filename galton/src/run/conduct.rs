@@ -7,16 +7,14 @@ use anyhow::{Context as _, anyhow};
 use galton_core::HostId;
 use galton_core::scenario::Scenario;
 use galton_core::wire::{Progress, Start};
-use galton_report::Generator;
 use galton_runtime::http_client;
 use galton_runtime::{ScenarioClock, Shutdown, mono_ns};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::collect::Evidence;
 use super::execute::RunOptions;
 use super::progress::ProgressView;
 use crate::cluster::{CALL_WITHIN, Cluster, Process};
-use crate::machine;
+use crate::collect::Watched;
 use crate::run_dir::RunDir;
 use crate::scrape::{Scrapee, Scraper, scrapees};
 
@@ -42,7 +40,6 @@ pub(crate) struct Conductor {
     view: ProgressView,
     clock: Option<ScenarioClock>,
     time_scale: f64,
-    started_unix_ns: u64,
     dead_proxies: BTreeSet<HostId>,
     scaler_died: bool,
     interrupted: bool,
@@ -56,7 +53,6 @@ impl Conductor {
             view: ProgressView::new(options.progress, scenario),
             clock: None,
             time_scale: options.time_scale,
-            started_unix_ns: 0,
             dead_proxies: BTreeSet::new(),
             scaler_died: false,
             interrupted: false,
@@ -90,7 +86,6 @@ impl Conductor {
     /// T0: the scaler tells the proxies, then the load begins.
     async fn begin(&mut self, cluster: &Cluster) -> anyhow::Result<()> {
         let start = Start { t0_ns: mono_ns() + T0_AHEAD.as_nanos() as u64 };
-        self.started_unix_ns = machine::unix_ns(machine::wall_clock()) + T0_AHEAD.as_nanos() as u64;
         cluster.scaler.begin(&start).await?;
         self.loadgen.begin(&start).await?;
         self.clock = Some(ScenarioClock::new(start.t0_ns, self.time_scale));
@@ -146,29 +141,18 @@ impl Conductor {
         self.scraper.scrape(all, &stamp).await
     }
 
-    /// What the load generator noticed about itself.
-    async fn generator(&self) -> anyhow::Result<Generator> {
-        let answer = http_client::get(self.loadgen.admin(), "/generator", CALL_WITHIN).await;
-        let answer = answer.context("cannot ask loadgen about itself")?;
-        serde_json::from_slice(&answer.body).context("what loadgen says about itself")
-    }
-
     /// The last scrape, the end of every process, and what was seen.
-    pub(super) async fn end(mut self, cluster: &mut Cluster) -> anyhow::Result<Evidence> {
+    pub(super) async fn end(mut self, cluster: &mut Cluster) -> anyhow::Result<Watched> {
         self.view.finish();
         self.look(cluster);
         let silent = self.scrape(cluster).await?;
-        let generator = self.generator().await?;
         self.loadgen.end().await;
         cluster.end().await;
-        Ok(Evidence {
-            scraper: self.scraper,
-            generator,
-            started_unix_ns: self.started_unix_ns,
+        Ok(Watched {
+            command: std::env::args().collect(),
             dead_proxies: self.dead_proxies,
             scaler_died: self.scaler_died,
             silent,
-            interrupted: self.interrupted,
         })
     }
 }

@@ -8,12 +8,12 @@ use galton_loadgen::ProgressStyle;
 use galton_report::{Report, RunData};
 use galton_runtime::{Shutdown, role, terminal};
 
-use super::collect::{self, Evidence};
 use super::conduct::{Conductor, Ending};
 use crate::cluster::{Cluster, Launch, Places, Process, flag};
+use crate::collect::{self, Watched};
 use crate::machine;
 use crate::report_files;
-use crate::run_dir::RunDir;
+use crate::run_dir::{self, RunDir};
 
 /// How a run is made, beside its scenario.
 #[derive(Clone, Copy, Debug)]
@@ -42,15 +42,19 @@ pub(crate) struct Executed {
 pub(crate) fn execute(scenario: Scenario, options: &RunOptions, shutdown: &Shutdown) -> anyhow::Result<Executed> {
     let started = machine::wall_clock();
     let dir = RunDir::create(&scenario, &machine::file_name(started))?.with_processes()?;
-    let plan_sha256 = Plan::new(&scenario).sha256();
     if options.announce {
-        let seed = scenario.simulation.seed;
-        terminal::say(format_args!("seed {seed} · {} · plan {}", scenario.name, &plan_sha256[..12]));
-        terminal::say(galton_report::sentence(&scenario));
+        announce(&scenario);
     }
-    let (evidence, ending) = role::run_local(conduct(options, &scenario, &dir, shutdown))?;
-    let data = collect::collect(&dir, scenario, evidence, options.time_scale, plan_sha256)?;
+    let (watched, ending) = role::run_local(conduct(options, &scenario, &dir, shutdown))?;
+    watched.write(&dir)?;
+    let data = collect::collect(&dir, scenario)?;
     Ok(Executed { data, ending, dir })
+}
+
+fn announce(scenario: &Scenario) {
+    let (seed, plan) = (scenario.simulation.seed, Plan::new(scenario).sha256());
+    terminal::say(format_args!("seed {seed} · {} · plan {}", scenario.name, &plan[..12]));
+    terminal::say(galton_report::sentence(scenario));
 }
 
 async fn conduct(
@@ -58,7 +62,7 @@ async fn conduct(
     scenario: &Scenario,
     dir: &RunDir,
     shutdown: &Shutdown,
-) -> anyhow::Result<(Evidence, Ending)> {
+) -> anyhow::Result<(Watched, Ending)> {
     let launch = Launch::new(dir.file("scenario.json"), options.time_scale)?;
     let (mut cluster, loadgen) = tokio::select! {
         started = start(&launch, scenario, dir) => started?,
@@ -66,8 +70,8 @@ async fn conduct(
     };
     let mut conductor = Conductor::new(dir, scenario, options, loadgen);
     let ending = conductor.run(&mut cluster, shutdown).await?;
-    let evidence = conductor.end(&mut cluster).await?;
-    Ok((evidence, ending))
+    let watched = conductor.end(&mut cluster).await?;
+    Ok((watched, ending))
 }
 
 async fn start(launch: &Launch, scenario: &Scenario, dir: &RunDir) -> anyhow::Result<(Cluster, Process)> {
@@ -78,7 +82,8 @@ async fn start(launch: &Launch, scenario: &Scenario, dir: &RunDir) -> anyhow::Re
 
 fn loadgen_args(dir: &RunDir, cluster: &Cluster) -> Vec<String> {
     let mut args = vec!["--wait-start".to_owned()];
-    args.extend(flag("--trace", dir.file("trace.csv").display()));
+    args.extend(flag("--trace", dir.file(run_dir::TRACE).display()));
+    args.extend(flag("--generator", dir.file(run_dir::GENERATOR).display()));
     for (host, proxy) in cluster.proxies.iter().enumerate() {
         let data = proxy.announce().data.as_deref().unwrap_or_default();
         args.extend(flag("--proxy", format!("{host}={data}")));
@@ -91,8 +96,7 @@ fn loadgen_args(dir: &RunDir, cluster: &Cluster) -> Vec<String> {
 impl Executed {
     /// Writes the report, and the series behind it, into the run directory; returns the path to look at.
     pub(crate) fn write(&self, report: &Report) -> anyhow::Result<PathBuf> {
-        report_files::write_records(&self.dir, &self.data)?;
-        report_files::write_report(&self.dir, &self.data.scenario, report)
+        report_files::write(&self.dir, &self.data, report)
     }
 }
 

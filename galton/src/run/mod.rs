@@ -1,24 +1,20 @@
 //! `galton run`: the conductor. Starts everything, lets the load run, watches, drains, stops, and reports.
 
-mod collect;
 mod conduct;
 mod execute;
 mod progress;
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use galton_loadgen::ProgressStyle;
-use galton_report::{Report, Verdict};
-use galton_runtime::{Shutdown, role, telemetry, terminal};
+use galton_report::Report;
+use galton_runtime::{Shutdown, role, telemetry};
 
+use crate::report_files;
 use crate::scenario_args::ScenarioArgs;
 pub(crate) use conduct::Ending;
 pub(crate) use execute::{Executed, RunOptions, execute};
 
-pub(crate) use galton_results::SUMMARY_WIDTH;
-/// Not valid, under `--strict`.
-pub(crate) const NOT_VALID: u8 = 98;
 /// Interrupted; the results are still written.
 pub(crate) const INTERRUPTED: u8 = 130;
 
@@ -57,15 +53,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let executed = execute(scenario, &options, &Shutdown::listen(false)?)?;
     let report = Report::compute(&executed.data);
     let path = executed.write(&report)?;
-    Ok(finish(&report, executed.ending, args.strict, &path))
-}
-
-fn finish(report: &Report, ending: Ending, strict: bool, path: &Path) -> ExitCode {
-    terminal::say(format_args!("\n{}", report.summary(SUMMARY_WIDTH, crate::colour())));
-    terminal::say(path.display());
-    match ending {
+    report_files::tell(&report, &path);
+    Ok(match executed.ending {
         Ending::Interrupted => ExitCode::from(INTERRUPTED),
-        Ending::Finished if strict && report.validity.verdict == Verdict::Invalid => ExitCode::from(NOT_VALID),
-        Ending::Finished => ExitCode::SUCCESS,
-    }
+        Ending::Finished => report_files::exit_code(&report, args.strict),
+    })
 }

@@ -9,11 +9,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use galton_loadgen::ProgressStyle;
-use galton_report::{Report, Verdict};
 use galton_runtime::{role, terminal};
 
 use crate::report_files;
-use crate::run::{NOT_VALID, SUMMARY_WIDTH};
 use crate::run_dir::RunDir;
 use crate::scenario_args::ScenarioArgs;
 use crate::{machine, profile_file};
@@ -86,12 +84,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         _ => report_files::write_fleet(&dir, &done.fleet)?,
     }
     let path = report_files::write_report(&dir, &scenario, &done.report)?;
-    terminal::say(format_args!("\n{}", done.report.summary(SUMMARY_WIDTH, crate::colour())));
-    terminal::say(path.display());
-    Ok(exit_code(&done.report, args.strict))
-}
-
-fn exit_code(report: &Report, strict: bool) -> ExitCode {
-    let invalid = strict && report.validity.verdict == Verdict::Invalid;
-    if invalid { ExitCode::from(NOT_VALID) } else { ExitCode::SUCCESS }
+    report_files::tell(&done.report, &path);
+    Ok(report_files::exit_code(&done.report, args.strict))
 }

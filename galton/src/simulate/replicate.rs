@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use galton_core::Scenario;
 use galton_loadgen::ProgressStyle;
 use galton_report::{Figures, Replications, Report};
+use galton_results::SUMMARY_WIDTH;
 use galton_runtime::terminal;
 
 use super::run::{Setting, run as simulate};
-use super::{Args, exit_code, progress};
+use super::{Args, progress};
 use crate::report_files;
-use crate::run::SUMMARY_WIDTH;
 use crate::run_dir::RunDir;
 
 /// Simulates the replications; the report is that of the first, the table that of all.
@@ -43,7 +43,7 @@ pub(super) fn run(args: &Args, scenario: &Scenario, setting: &Setting<'_>, dir: 
     terminal::say(format_args!("\nfirst of {n} replications:\n{}", report.summary(SUMMARY_WIDTH, crate::colour())));
     terminal::say(format_args!("all {n} replications:\n{}", replications.to_table()));
     terminal::say(path.display());
-    Ok(exit_code(&report, args.strict))
+    Ok(report_files::exit_code(&report, args.strict))
 }
 
 /// `f` of 0 to `n` − 1, in order, computed by as many threads as there are cores, or by `jobs`.

@@ -9,7 +9,7 @@ use crate::model::{Conservation, ConservationRow, Counts};
 /// The table. What was sent and not received, or dispatched and not accepted, must be 0, unless a process died; then it
 /// is bounded by the requests that did not end well. Or unless the sender gave it up, which may close the connection before
 /// the other side has read the request: that is bounded by what was given up. `broken`: attempts that broke, as far as they
-/// were recorded.
+/// were recorded. A row that needs the counters of a process which left none is not there.
 pub(super) fn check(facts: &RunFacts, all: &Counts, fleet: &[FleetEvent], broken: u64) -> Conservation {
     let mut rows = generator_rows(facts, all);
     if !facts.counters.proxies.is_empty() {
@@ -36,7 +36,12 @@ fn generator_rows(facts: &RunFacts, all: &Counts) -> Vec<ConservationRow> {
     books.equations().into_iter().chain([by_outcome]).collect()
 }
 
-fn process_rows(facts: &RunFacts, all: &Counts, fleet: &[FleetEvent], broken: u64) -> [ConservationRow; 2] {
+fn process_rows(
+    facts: &RunFacts,
+    all: &Counts,
+    fleet: &[FleetEvent],
+    broken: u64,
+) -> impl Iterator<Item = ConservationRow> {
     let (proxies, targets) = (&facts.counters.proxies, &facts.counters.targets);
     let proxy_died = proxies.iter().any(|p| p.died);
     let died = |e: &FleetEvent| matches!(e.what, FleetWhat::Died | FleetWhat::StartFailed);
@@ -48,7 +53,7 @@ fn process_rows(facts: &RunFacts, all: &Counts, fleet: &[FleetEvent], broken: u6
     let arrived = targets.iter().map(|t| t.accepted + t.refused).sum::<u64>();
     let given_up = proxies.iter().map(|p| p.timed_out + p.cancelled).sum();
     let unconnected = proxies.iter().map(|p| p.connection_failures).sum::<u64>();
-    [
+    let rows = [
         balanced(
             "sent = Σ proxies received + never received",
             facts.counters.load.sent,
@@ -62,7 +67,10 @@ fn process_rows(facts: &RunFacts, all: &Counts, fleet: &[FleetEvent], broken: u6
             // A request that lost an attempt may have ended well on the next one.
             if proxy_died || target_died { lost.max(broken) } else { given_up },
         ),
-    ]
+    ];
+    let uncounted = facts.counters.uncounted;
+    let known = [!uncounted.proxies, !uncounted.proxies && !uncounted.targets];
+    rows.into_iter().zip(known).filter_map(|(row, known)| known.then_some(row))
 }
 
 /// A row with a term for what never arrived, which may be at most `allowed`.

@@ -102,7 +102,8 @@ fn row(
     let first = |what| events.iter().find(|e| e.what == what).map(|e| e.at);
     let ended = |e: &&&FleetEvent| matches!(e.what, FleetWhat::Stopped | FleetWhat::GivenUp | FleetWhat::StartFailed);
     let counted = |field: fn(&TargetCounters) -> u64, recorded: u64| {
-        if counters.is_empty() { recorded } else { counters.iter().map(|c| field(c)).sum() }
+        let recorded = fold.gauging.recorded().then_some(recorded);
+        if counters.is_empty() { recorded } else { Some(counters.iter().map(|c| field(c)).sum()) }
     };
     let ready_ns = first(FleetWhat::Ready);
     let stopped_ns = events.iter().rfind(ended).map(|e| e.at);

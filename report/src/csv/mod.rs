@@ -90,7 +90,10 @@ pub(crate) fn read_rows<T>(
         if text.is_empty() {
             return Ok(rows);
         }
-        let line = text.trim_end_matches(['\n', '\r']);
+        let Some(line) = text.strip_suffix('\n') else {
+            return Err(ReadError::Line { line: number, what: "cut off: it has no end".to_owned() });
+        };
+        let line = line.trim_end_matches('\r');
         let found = line.split(',').count();
         if found != columns.len() {
             let what = format!("expected {} cells, found {found}", columns.len());

@@ -98,5 +98,6 @@ fn a_fault_names_line_and_column() {
     assert_eq!(error(&good.replace("user", "usr")), "line 1: column 2 is \"usr\", expected \"user\"");
     assert_eq!(error(""), "line 1: column 1 is \"\", expected \"seq\"");
     assert_eq!(error(&format!("{good}1,2\n")), "line 4: expected 20 cells, found 2");
+    assert_eq!(error(&good[..good.len() - 1]), "line 3: cut off: it has no end");
     assert_eq!(error(&"x".repeat(5000)), "line 1: longer than 4096 bytes");
 }

@@ -329,7 +329,7 @@ impl Run {
                 load: LoadCounters { sent, connect_failures: 0, cpu: Nanos(1), peak_thread_cpu: 0.3 },
                 proxies: self.proxies.to_vec(),
                 targets: self.targets.into_iter().map(|t| t.counters).collect(),
-                missing: Vec::new(),
+                ..Counters::default()
             },
             scenario: self.scenario,
             trace: self.rows,

@@ -370,7 +370,7 @@ fn fleet(report: &Report) -> Option<Plot> {
 
 fn load(report: &Report) -> Option<Plot> {
     let targets = &report.targets[..report.targets.len().min(MOST_BARS)];
-    let of = |field: fn(&crate::model::TargetReport) -> u64| targets.iter().map(|t| json!(field(t))).collect();
+    let of = |field: fn(&crate::model::TargetReport) -> Option<u64>| targets.iter().map(|t| json!(field(t))).collect();
     let stacked =
         vec![series("accepted", "c1", "bars", of(|t| t.accepted)), series("refused", "c5", "bars", of(|t| t.refused))];
     let labels = targets.iter().map(|t| t.id.to_string()).collect();

@@ -39,7 +39,7 @@ pub(super) fn run(report: &Report) -> Section {
     table.row(["run", &meta.id]);
     table.row(["kind", kind]);
     table.row(["seed", &report.run.seed.to_string()]);
-    table.row([Cell::from("command"), Cell::from(command_line(&meta.command))]);
+    table.row([Cell::from("command"), Cell::from(known(&command_line(&meta.command)))]);
     if report.client.is_none() {
         let (duration, warm_up) = (ms("duration_ms").unwrap_or_default(), ms("warmup_ms").unwrap_or_default());
         table.row([Cell::from("duration"), Cell::from(duration)]);

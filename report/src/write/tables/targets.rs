@@ -36,7 +36,7 @@ fn load(report: &Report) -> Table {
     for t in &report.targets {
         let missing = || report.gauges.note.unwrap_or(NOT_AVAILABLE).to_owned();
         let mut row: Vec<Cell> = vec![t.id.to_string().into(), t.requests.map_or_else(missing, count).into()];
-        row.extend([count(t.accepted), count(t.refused)].map(Cell::from));
+        row.extend([t.accepted, t.refused].map(|n| Cell::from(n.map_or_else(missing, count))));
         row.push(both(&t.in_flight, None, digits));
         row.extend([0.5, 0.99, 1.0].map(|q| both(&t.in_flight, Some(q), digits)));
         row.push(both(&t.cpu, None, percent));
