@@ -204,7 +204,7 @@ pub(crate) async fn serve(
     spawn_local(speak(Rc::clone(&proxy), scaler));
     spawn_local(wakes(Rc::clone(&proxy)));
     let outside = Rc::clone(&proxy.outside);
-    let server = Server::new(proxy, limits, capacity);
+    let server = Server::new(proxy, limits, capacity).context("cannot make the data port")?;
     let cause = tokio::select! {
         cause = shutdown.wait() => cause,
         fatal = &mut watch => {

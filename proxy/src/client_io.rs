@@ -8,26 +8,30 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 
 use crate::front::Client;
 
 /// A stream that tells its [`Client`] what moves.
 #[derive(Debug)]
-pub(crate) struct ClientIo<S> {
-    stream: S,
+pub(crate) struct ClientIo {
+    stream: TcpStream,
+    /// What was read of it before.
+    first: Bytes,
     client: Rc<Client>,
 }
 
-impl<S> ClientIo<S> {
-    /// The stream of this client.
-    pub(crate) fn new(stream: S, client: Rc<Client>) -> Self {
-        Self { stream, client }
+impl ClientIo {
+    /// The stream of this client, of which these bytes were read already.
+    pub(crate) fn new(stream: TcpStream, first: Bytes, client: Rc<Client>) -> Self {
+        Self { stream, first, client }
     }
 
-    /// The stream alone.
-    pub(crate) fn into_inner(self) -> S {
-        self.stream
+    /// The stream alone, and what was read of it and not asked for.
+    pub(crate) fn into_parts(self) -> (TcpStream, Bytes) {
+        (self.stream, self.first)
     }
 
     fn wrote(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -36,8 +40,14 @@ impl<S> ClientIo<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for ClientIo<S> {
+impl AsyncRead for ClientIo {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.first.is_empty() {
+            let n = self.first.len().min(buf.remaining());
+            buf.put_slice(&self.first.split_to(n));
+            self.client.read();
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
         if buf.filled().len() > before {
@@ -47,7 +57,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for ClientIo<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for ClientIo<S> {
+impl AsyncWrite for ClientIo {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if self.client.speaks_unasked() {
             return Poll::Ready(Ok(bytes.len()));
@@ -81,7 +91,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for ClientIo<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.client.unasked() {
+        if self.client.unasked() || self.client.lets_go() {
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut self.stream).poll_shutdown(cx)

@@ -2,23 +2,25 @@
 //!
 //! The first bytes are looked at, not read, so that HTTP/1.1 pays for the choice once per connection. The HTTP library
 //! drives the protocol; how long a client may take for what is decided here, on one timer per connection that is set
-//! anew only when it fires, or when a head does not come whole: a request on a quick connection sets none.
+//! anew only when it fires, or when a head does not come whole: a request on a quick connection sets none. A connection
+//! that stays idle is given back, to be parked.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::io::{self, Cursor};
+use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 use tokio::time::{Instant, Sleep, sleep, timeout};
@@ -39,14 +41,21 @@ enum Beginning {
     Http2,
     /// So few bytes that it may be either.
     Short,
+    /// Nothing for so long that it is to be parked.
+    Idle,
     /// It ended, the host drains, or not a byte came in time.
     Nothing,
 }
+
+/// A connection as the HTTP library drives it.
+type Http1<S> = http1::Connection<TokioIo<ClientIo>, S>;
 
 /// How the HTTP library was done with a connection.
 enum Ended {
     /// It ended it.
     Done(hyper::Result<()>),
+    /// It let go of it between two requests.
+    LetGo,
     /// The client takes too long.
     Overdue(Waiting),
     /// The client holds up what is over.
@@ -65,23 +74,36 @@ struct Watch<'a> {
     armed: Waiting,
 }
 
-/// Serves a connection until either side ends it.
-pub(crate) async fn serve(mut stream: TcpStream, client: Rc<Client>) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(peer = %client.peer, %error, "cannot switch off Nagle's algorithm");
-    }
-    match begin(&stream, &client).await {
-        Beginning::Http1 => serve_http1(stream, client).await,
-        Beginning::Http2 => serve_http2(stream, client).await,
+/// Serves a connection, of which these bytes were read already, until either side ends it. Returns one that is to be parked.
+pub(crate) async fn serve(mut stream: TcpStream, mut first: Bytes, client: Rc<Client>) -> Option<TcpStream> {
+    let beginning = match first.is_empty() {
+        _ if client.served() > 0 => Beginning::Http1,
+        true => begin(&stream, &client).await,
+        false => Beginning::of(&first),
+    };
+    let http2 = match beginning {
+        Beginning::Http1 => false,
+        Beginning::Http2 => true,
         Beginning::Short => {
-            let first = timeout(client.front.limits.head(), more(&mut stream)).await;
-            let Ok(Ok(first)) = first else { return };
-            let http2 = first == PREFACE;
-            let (rest, out) = stream.into_split();
-            let whole = tokio::io::join(Cursor::new(first).chain(rest), out);
-            if http2 { serve_http2(whole, client).await } else { serve_http1(whole, client).await }
+            let more = timeout(client.front.limits.head(), more(&mut stream, first.into())).await;
+            let Ok(Ok(more)) = more else { return None };
+            first = more.into();
+            first == PREFACE[..]
         }
-        Beginning::Nothing => {}
+        Beginning::Idle => return Some(stream),
+        Beginning::Nothing => return None,
+    };
+    // Apart from this future, which would be as large as the larger of them while nothing has come.
+    if http2 {
+        Box::pin(serve_http2(stream, first, client)).await;
+        return None;
+    }
+    loop {
+        let (idle, unread) = Box::pin(serve_http1(stream, first, Rc::clone(&client))).await?;
+        if unread.is_empty() {
+            return Some(idle);
+        }
+        (stream, first) = (idle, unread);
     }
 }
 
@@ -90,33 +112,33 @@ async fn begin(stream: &TcpStream, client: &Client) -> Beginning {
     let mut first = [0; PREFACE.len()];
     let peeking = poll_fn(|cx| {
         if client.front.draining() {
-            return Poll::Ready(Ok(0));
+            return Poll::Ready(Beginning::Nothing);
         }
-        stream.poll_peek(cx, &mut ReadBuf::new(&mut first))
+        let asked_to_park = client.asked_to_park();
+        match stream.poll_peek(cx, &mut ReadBuf::new(&mut first)) {
+            Poll::Pending if asked_to_park => Poll::Ready(Beginning::Idle),
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(n)) => Poll::Ready(Beginning::of(&first[..n])),
+            Poll::Ready(Err(_)) => Poll::Ready(Beginning::Nothing),
+        }
     });
-    let peeked = timeout(client.front.limits.head(), peeking).await;
-    match peeked {
-        // No answer: nothing was asked, and a client that connects ahead would take it for that to its first request.
-        Err(_) | Ok(Err(_) | Ok(0)) => Beginning::Nothing,
-        Ok(Ok(n)) if n == PREFACE.len() && first == *PREFACE => Beginning::Http2,
-        Ok(Ok(n)) if PREFACE.starts_with(&first[..n]) => Beginning::Short,
-        Ok(Ok(_)) => Beginning::Http1,
-    }
+    // No answer: nothing was asked, and a client that connects ahead would take it for that to its first request.
+    timeout(client.front.limits.head(), peeking).await.unwrap_or(Beginning::Nothing)
 }
 
 /// Reads until it cannot be, or is, the beginning of HTTP/2.
-async fn more(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
-    let mut first = Vec::with_capacity(PREFACE.len());
+async fn more(stream: &mut TcpStream, mut first: Vec<u8>) -> io::Result<Vec<u8>> {
     while first.len() < PREFACE.len() && PREFACE.starts_with(&first) {
         first.push(stream.read_u8().await?);
     }
     Ok(first)
 }
 
-async fn serve_http1<S: AsyncRead + AsyncWrite + Unpin>(stream: S, client: Rc<Client>) {
+/// Returns a connection that is to be parked, and what was read of its next request.
+async fn serve_http1(stream: TcpStream, first: Bytes, client: Rc<Client>) -> Option<(TcpStream, Bytes)> {
     let limits = client.front.limits;
     client.read();
-    let io = TokioIo::new(ClientIo::new(stream, Rc::clone(&client)));
+    let io = TokioIo::new(ClientIo::new(stream, first, Rc::clone(&client)));
     let mut connection = http1::Builder::new()
         .header_read_timeout(None)
         .max_buf_size(limits::CLIENT_BUFFER_BYTES)
@@ -129,18 +151,46 @@ async fn serve_http1<S: AsyncRead + AsyncWrite + Unpin>(stream: S, client: Rc<Cl
             told = true;
             Pin::new(&mut connection).graceful_shutdown();
         }
+        let asked_to_park = client.asked_to_park();
         if let Poll::Ready(ended) = Pin::new(&mut connection).poll(cx) {
             return Poll::Ready(Ended::Done(ended));
+        }
+        if asked_to_park && !told && client.idle() {
+            told = true;
+            if let Poll::Ready(ended) = let_go(&mut connection, &client, cx) {
+                return Poll::Ready(ended);
+            }
         }
         watch.poll(&client, cx)
     })
     .await;
-    let stream = connection.into_parts().io.into_inner().into_inner();
+    let parts = connection.into_parts();
+    let (stream, unread) = parts.io.into_inner().into_parts();
+    if let Ended::LetGo = ended {
+        return Some((
+            stream,
+            if unread.is_empty() { parts.read_buf } else { [parts.read_buf, unread].concat().into() },
+        ));
+    }
     end_http1(stream, &client, ended).await;
+    None
+}
+
+/// Has the HTTP library let go of the connection. It does at once, and without another look at it, if for it too this is
+/// between two requests; if not, it ends it after the request that it is at.
+fn let_go<S>(connection: &mut Http1<S>, client: &Client, cx: &mut Context<'_>) -> Poll<Ended>
+where
+    S: Service<Request<Incoming>, Response = Response<ProxyBody>, Error = Infallible> + Unpin,
+{
+    client.let_go(true);
+    Pin::new(&mut *connection).graceful_shutdown();
+    let polled = Pin::new(connection).poll(cx);
+    client.let_go(false);
+    polled.map(|ended| ended.map_or_else(|error| Ended::Done(Err(error)), |()| Ended::LetGo))
 }
 
 /// What is left to do for a client when the HTTP library is done with it.
-async fn end_http1<S: AsyncRead + AsyncWrite + Unpin>(stream: S, client: &Client, ended: Ended) {
+async fn end_http1(stream: TcpStream, client: &Client, ended: Ended) {
     match ended {
         Ended::Done(Err(error)) if error.is_parse() => {
             tracing::debug!(peer = %client.peer, %error, "not HTTP");
@@ -154,14 +204,14 @@ async fn end_http1<S: AsyncRead + AsyncWrite + Unpin>(stream: S, client: &Client
         Ended::Done(Err(error)) => tracing::debug!(peer = %client.peer, %error, "connection to a client broke"),
         Ended::Done(Ok(())) if client.lingers() => linger(stream).await,
         Ended::Overdue(Waiting::Head(_)) => answer(stream, HEAD_TIMEOUT).await,
-        Ended::Done(Ok(())) | Ended::Overdue(_) | Ended::Doomed => {}
+        Ended::Done(Ok(())) | Ended::LetGo | Ended::Overdue(_) | Ended::Doomed => {}
     }
 }
 
-async fn serve_http2<S: AsyncRead + AsyncWrite + Unpin>(stream: S, client: Rc<Client>) {
+async fn serve_http2(stream: TcpStream, first: Bytes, client: Rc<Client>) {
     let limits = client.front.limits;
     client.speaks_http2();
-    let io = TokioIo::new(ClientIo::new(stream, Rc::clone(&client)));
+    let io = TokioIo::new(ClientIo::new(stream, first, Rc::clone(&client)));
     let mut connection = pin!(
         http2::Builder::new(ThisThread)
             .timer(TokioTimer::new())
@@ -220,7 +270,7 @@ fn service(
 }
 
 /// Says this, and nothing after it.
-async fn answer<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, answer: &[u8]) {
+async fn answer(mut stream: TcpStream, answer: &[u8]) {
     let answering = async {
         stream.write_all(answer).await?;
         stream.shutdown().await
@@ -232,7 +282,7 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, answer: &[u8])
 }
 
 /// Reads what a client still sends, so that it can read what it was sent.
-async fn linger<S: AsyncRead + Unpin>(mut stream: S) {
+async fn linger(mut stream: TcpStream) {
     let (longest, most) = limits::LINGER;
     let reading = async {
         let mut left = most;
@@ -245,6 +295,20 @@ async fn linger<S: AsyncRead + Unpin>(mut stream: S) {
         }
     };
     let _ = timeout(longest, reading).await;
+}
+
+// === impl Beginning ===
+
+impl Beginning {
+    /// Of a connection that has begun with these bytes; none if it has ended.
+    fn of(first: &[u8]) -> Self {
+        match first {
+            [] => Self::Nothing,
+            _ if first.starts_with(PREFACE) => Self::Http2,
+            _ if PREFACE.starts_with(first) => Self::Short,
+            _ => Self::Http1,
+        }
+    }
 }
 
 // === impl Watch ===

@@ -4,14 +4,16 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::poll_fn;
+use std::io;
 use std::net::IpAddr;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Poll, Waker};
 
 use http::HeaderValue;
 use slab::Slab;
 
 use crate::limits::{self, ClientLimits};
+use crate::parking::Parking;
 use crate::proxy::Proxy;
 
 /// What all client connections of a host share.
@@ -23,8 +25,10 @@ pub(crate) struct Front {
     max_in_flight: usize,
     in_flight: Cell<usize>,
     draining: Cell<bool>,
-    /// The task of every connection.
-    connections: RefCell<Slab<Waker>>,
+    /// Those that are served.
+    connections: RefCell<Slab<Weak<Client>>>,
+    /// Those that are not, until they have a request.
+    pub(crate) parking: Parking,
 }
 
 /// One client connection.
@@ -36,6 +40,7 @@ pub(crate) struct Client {
     /// The same for `X-Forwarded-For`, made once.
     pub(crate) forwarded_for: HeaderValue,
     key: usize,
+    task: Waker,
     http2: Cell<bool>,
     /// Requests whose response is not complete: of HTTP/1.1 one at most.
     ongoing: Cell<u32>,
@@ -52,6 +57,12 @@ pub(crate) struct Client {
     answering: Cell<bool>,
     unasked: Cell<bool>,
     doomed: Cell<bool>,
+    /// What it waited for when it was looked at.
+    seen: Cell<Waiting>,
+    /// It has been idle for long enough to be parked.
+    asked_to_park: Cell<bool>,
+    /// The HTTP library is to let go of the connection, not to end it.
+    lets_go: Cell<bool>,
 }
 
 /// A request in flight, until its response is complete.
@@ -78,15 +89,31 @@ pub(crate) enum Waiting {
 
 impl Front {
     /// Of a host that has room for so many requests at once.
-    pub(crate) fn new(proxy: Rc<Proxy>, limits: ClientLimits, max_in_flight: usize) -> Rc<Self> {
+    pub(crate) fn new(proxy: Rc<Proxy>, limits: ClientLimits, max_in_flight: usize) -> io::Result<Rc<Self>> {
+        let parking = Parking::new(proxy.outside.metrics.parked.clone())?;
         let (in_flight, draining, connections) = (Cell::new(0), Cell::new(false), RefCell::default());
-        Rc::new(Self { proxy, limits, max_in_flight, in_flight, draining, connections })
+        Ok(Rc::new(Self { proxy, limits, max_in_flight, in_flight, draining, connections, parking }))
     }
 
     /// No further requests: every connection ends as soon as it can.
     pub(crate) fn drain(&self) {
         self.draining.set(true);
-        self.connections.borrow().iter().for_each(|(_, task)| task.wake_by_ref());
+        self.parking.clear();
+        self.each(|client| client.task.wake_by_ref());
+    }
+
+    /// Asks those to park that have been idle since the last look.
+    pub(crate) fn look(&self) {
+        self.each(Client::look);
+    }
+
+    /// How many are served.
+    pub(crate) fn serving(&self) -> usize {
+        self.connections.borrow().len()
+    }
+
+    fn each(&self, mut see: impl FnMut(&Client)) {
+        self.connections.borrow().iter().filter_map(|(_, client)| client.upgrade()).for_each(|client| see(&client));
     }
 
     /// Whether the host takes no further requests.
@@ -107,18 +134,20 @@ impl fmt::Debug for Front {
 // === impl Client ===
 
 impl Client {
-    /// A connection whose task is this one.
-    pub(crate) async fn enter(front: Rc<Front>, peer: IpAddr) -> Rc<Self> {
-        let key = poll_fn(|cx| Poll::Ready(front.connections.borrow_mut().insert(cx.waker().clone()))).await;
+    /// A connection whose task is this one, after so many requests.
+    pub(crate) async fn enter(front: &Rc<Front>, peer: IpAddr, served: u64) -> Rc<Self> {
+        let task = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
         let forwarded_for = HeaderValue::from_str(&peer.to_string()).expect("an address is ASCII");
-        Rc::new(Self {
-            front,
+        let enter = |this: &Weak<Self>| front.connections.borrow_mut().insert(this.clone());
+        Rc::new_cyclic(|this| Self {
+            key: enter(this),
+            front: Rc::clone(front),
             peer,
             forwarded_for,
-            key,
+            task,
             http2: Cell::default(),
             ongoing: Cell::default(),
-            served: Cell::default(),
+            served: Cell::new(served),
             taken_back: Cell::default(),
             heading: Cell::default(),
             stalled: Cell::default(),
@@ -127,7 +156,15 @@ impl Client {
             answering: Cell::default(),
             unasked: Cell::default(),
             doomed: Cell::default(),
+            seen: Cell::new(Waiting::Target),
+            asked_to_park: Cell::default(),
+            lets_go: Cell::default(),
         })
+    }
+
+    /// Requests so far, those before it was parked included.
+    pub(crate) fn served(&self) -> u64 {
+        self.served.get()
     }
 
     /// It speaks HTTP/2: requests overlap, and answers do not end the connection.
@@ -192,14 +229,41 @@ impl Client {
     /// It holds up what is over: its connection is closed.
     pub(crate) fn doom(&self) {
         self.doomed.set(true);
-        if let Some(task) = self.front.connections.borrow().get(self.key) {
-            task.wake_by_ref();
-        }
+        self.task.wake_by_ref();
     }
 
     /// Whether its connection is to be closed at once.
     pub(crate) fn doomed(&self) -> bool {
         self.doomed.get()
+    }
+
+    /// Asks its task to park if it has been idle since the last look.
+    fn look(&self) {
+        let seen = self.seen.replace(self.waiting());
+        if seen == self.waiting() && self.idle() && !self.http2() {
+            self.asked_to_park.set(true);
+            self.task.wake_by_ref();
+        }
+    }
+
+    /// Whether it was asked to park since this was last asked.
+    pub(crate) fn asked_to_park(&self) -> bool {
+        self.asked_to_park.take()
+    }
+
+    /// Whether nothing is to be done for it. Of the last request nothing was left unread, which the next one would come behind.
+    pub(crate) fn idle(&self) -> bool {
+        matches!(self.waiting(), Waiting::Idle(_)) && !self.lingers()
+    }
+
+    /// Whether the HTTP library only lets go of the connection when it ends it.
+    pub(crate) fn lets_go(&self) -> bool {
+        self.lets_go.get()
+    }
+
+    /// From now on it does, or does not.
+    pub(crate) fn let_go(&self, lets_go: bool) {
+        self.lets_go.set(lets_go);
     }
 
     /// What it waits for.
@@ -234,6 +298,8 @@ impl Ongoing {
     /// The head of a request is complete; nothing if the host has no room for it.
     pub(crate) fn begin(client: &Rc<Client>) -> Option<Self> {
         client.heading.set(false);
+        // The request before was read: this one came behind it.
+        client.lingers.set(false);
         client.answering.set(true);
         client.served.set(client.served.get() + 1);
         let in_flight = &client.front.in_flight;

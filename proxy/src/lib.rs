@@ -27,6 +27,7 @@ pub mod fuzzing;
 mod headers;
 mod limits;
 mod metrics;
+mod parking;
 mod posts;
 mod proxy;
 mod ready;

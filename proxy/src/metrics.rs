@@ -34,6 +34,8 @@ pub(crate) struct Metrics {
     pub(crate) delays_overrun: Cell,
     /// Records that could not be written.
     pub(crate) records_lost: Cell,
+    /// Connections of clients of which nothing but the socket is kept.
+    pub(crate) parked: Cell,
     /// From the head of a request to the end of its response.
     pub(crate) duration: Histogram,
     /// Time at the load balancer not spent in the serving attempt.
@@ -89,6 +91,12 @@ impl Metrics {
                 "Injected delays that ended more than 1 ms late.",
             )?,
             records_lost: counter("galton_proxy_records_lost_total", "Decision records that could not be written.")?,
+            parked: book.cell(
+                Kind::Gauge,
+                "galton_proxy_parked_connections",
+                &[("proxy", &proxy)],
+                "Idle client connections of which nothing but the socket is kept.",
+            )?,
             duration: histogram(
                 "galton_proxy_request_duration_seconds",
                 "From the head of a request to the end of its response.",

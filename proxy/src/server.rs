@@ -1,17 +1,22 @@
-//! The data port: accepts connections, and at the end lets what is in flight finish.
+//! The data port: accepts connections, parks those that stay idle, and at the end lets what is in flight finish.
 
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use galton_runtime::memory;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::spawn_local;
+use tokio::sync::Semaphore;
+use tokio::task::{spawn_local, yield_now};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::connection;
 use crate::front::{Client, Front};
 use crate::limits::{self, ClientLimits};
+use crate::parking::Standing;
 use crate::proxy::Proxy;
 
 /// How much this process takes on.
@@ -31,6 +36,12 @@ pub(crate) struct Server {
     places: Arc<Semaphore>,
 }
 
+/// The most connections served at a time since memory was last given back.
+#[derive(Debug, Default)]
+struct Crowd {
+    most: usize,
+}
+
 // === impl Capacity ===
 
 impl Capacity {
@@ -46,16 +57,21 @@ impl Capacity {
 // === impl Server ===
 
 impl Server {
-    /// A server that accepts nothing yet.
-    pub(crate) fn new(proxy: Rc<Proxy>, limits: ClientLimits, capacity: Capacity) -> Self {
+    /// A server that accepts nothing yet. Must be called within a tokio runtime.
+    pub(crate) fn new(proxy: Rc<Proxy>, limits: ClientLimits, capacity: Capacity) -> io::Result<Self> {
         let Capacity { connections, in_flight } = capacity;
-        Self { front: Front::new(proxy, limits, in_flight), connections, places: Arc::new(Semaphore::new(connections)) }
+        let front = Front::new(proxy, limits, in_flight)?;
+        Ok(Self { front, connections, places: Arc::new(Semaphore::new(connections)) })
     }
 
-    /// Accepts on all of them for ever.
+    /// Accepts on all of them for ever, and looks after the idle connections.
     pub(crate) async fn accept_all(&self, listeners: &[TcpListener]) -> Infallible {
         let accepting = listeners.iter().map(|listener| Box::pin(self.accept(listener)));
-        futures_util::future::select_all(accepting).await.0
+        tokio::select! {
+            (never, ..) = futures_util::future::select_all(accepting) => never,
+            never = self.sweep() => never,
+            never = self.unpark() => never,
+        }
     }
 
     /// Accepts for ever; beyond the limit, connections wait in the backlog.
@@ -63,12 +79,49 @@ impl Server {
         loop {
             let place = Arc::clone(&self.places).acquire_owned().await.expect("the semaphore is never closed");
             match listener.accept().await {
-                Ok((stream, peer)) => drop(spawn_local(connection(Rc::clone(&self.front), stream, peer, place))),
+                Ok((stream, peer)) => {
+                    unbuffered(&stream, peer);
+                    let standing = Standing { peer: peer.ip(), served: 0, place };
+                    spawn_local(connection(Rc::clone(&self.front), stream, Bytes::new(), standing));
+                }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(limits::ACCEPT_PAUSE).await;
                 }
             }
+        }
+    }
+
+    /// Looks for those to park and those that have been parked for too long; gives back what was theirs.
+    async fn sweep(&self) -> Infallible {
+        let front = &self.front;
+        let mut ticks = interval(front.limits.park_after() / 2);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut crowd = Crowd::default();
+        loop {
+            ticks.tick().await;
+            front.look();
+            ticks.tick().await;
+            front.parking.expire(Instant::now());
+            // Those that were to be parked are, and those that were served in between are seen.
+            if crowd.is(front.serving()) {
+                memory::give_back();
+            }
+        }
+    }
+
+    /// Serves those that have been parked and on which bytes come.
+    async fn unpark(&self) -> Infallible {
+        let mut scratch = vec![0; limits::FIRST_BYTES];
+        let serve = |stream, standing, first| match TcpStream::from_std(stream) {
+            Ok(stream) => drop(spawn_local(connection(Rc::clone(&self.front), stream, first, standing))),
+            Err(error) => tracing::warn!(%error, "cannot serve a parked connection"),
+        };
+        loop {
+            if let Err(error) = self.front.parking.wait(&mut scratch, serve).await {
+                tracing::warn!(%error, "cannot wait for parked connections");
+            }
+            yield_now().await;
         }
     }
 
@@ -80,8 +133,52 @@ impl Server {
     }
 }
 
-/// One connection, in its place among all.
-async fn connection(front: Rc<Front>, stream: TcpStream, peer: SocketAddr, _place: OwnedSemaphorePermit) {
-    let client = Client::enter(front, peer.ip()).await;
-    connection::serve(stream, client).await;
+// === impl Crowd ===
+
+impl Crowd {
+    /// So many there are now; whether that is much less than there were.
+    fn is(&mut self, now: usize) -> bool {
+        self.most = self.most.max(now);
+        let gone = self.most - now >= limits::FEWER_CONNECTIONS.max(self.most / 2);
+        if gone {
+            self.most = now;
+        }
+        gone
+    }
+}
+
+/// One connection, of which these bytes were read already, until it ends or is parked.
+async fn connection(front: Rc<Front>, stream: TcpStream, first: Bytes, standing: Standing) {
+    let client = Client::enter(&front, standing.peer, standing.served).await;
+    let Some(stream) = connection::serve(stream, first, Rc::clone(&client)).await else { return };
+    let served = client.served();
+    let patience = if served > 0 { front.limits.idle() } else { front.limits.head() };
+    // It has been idle for some of it.
+    let patience = patience.saturating_sub(front.limits.park_after());
+    if !front.draining()
+        && let Err(error) = front.parking.park(stream, Standing { served, ..standing }, patience)
+    {
+        tracing::warn!(%error, "cannot park a connection");
+    }
+}
+
+fn unbuffered(stream: &TcpStream, peer: SocketAddr) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%peer, %error, "cannot switch off Nagle's algorithm");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_given_back_when_most_are_gone_and_not_while_they_come_and_go() {
+        let mut crowd = Crowd::default();
+        let mut gone = |sizes: &[usize]| sizes.iter().filter(|size| crowd.is(**size)).count();
+        assert_eq!(gone(&[0, 63, 0, 63]), 0, "few");
+        assert_eq!(gone(&[1000, 600, 1000, 501, 900]), 0, "most are there");
+        assert_eq!(gone(&[500, 500, 499]), 1);
+        assert_eq!(gone(&[200, 200, 300, 0]), 2);
+    }
 }

@@ -8,6 +8,8 @@ pub mod clock;
 pub mod http_client;
 pub mod link;
 pub mod load_map;
+pub mod memory;
+pub mod readiness;
 pub mod records;
 pub mod role;
 pub mod samples;

@@ -26,11 +26,11 @@ fn host(dir: &Path, target: &FakeTarget) -> Rc<Proxy> {
     Rc::new(proxy)
 }
 
-async fn served(proxy: Rc<Proxy>, capacity: Capacity) -> SocketAddr {
+async fn served(proxy: Rc<Proxy>, capacity: Capacity, flags: &'static [&'static str]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     spawn_local(async move {
-        match Server::new(proxy, ClientLimits::parse(&[]), capacity).accept_all(&[listener]).await {}
+        match Server::new(proxy, ClientLimits::parse(flags), capacity).unwrap().accept_all(&[listener]).await {}
     });
     addr
 }
@@ -55,7 +55,7 @@ fn requests_without_room_are_answered_at_once() {
     run(async {
         let dir = tempfile::tempdir().unwrap();
         let (target, gate) = gated().await;
-        let addr = served(host(dir.path(), &target), Capacity { connections: 8, in_flight: 1 }).await;
+        let addr = served(host(dir.path(), &target), Capacity { connections: 8, in_flight: 1 }, &[]).await;
         let mut first = Client::connect(addr).await;
         let shed = async {
             until("the first is in flight", || target.seen.borrow().len() == 1).await;
@@ -78,9 +78,11 @@ fn connections_beyond_the_limit_wait_for_their_turn() {
     run(async {
         let dir = tempfile::tempdir().unwrap();
         let target = FakeTarget::ok(1).await;
-        let addr = served(host(dir.path(), &target), Capacity { connections: 1, in_flight: 1 }).await;
+        let flags = &["--park-after-ms", "5"];
+        let addr = served(host(dir.path(), &target), Capacity { connections: 1, in_flight: 1 }, flags).await;
         let mut first = Client::connect(addr).await;
         assert_eq!(first.call(get()).await.unwrap().status, 200);
+        until("it is parked, in its place", || count(dir.path(), "parked_connections", "") == 1).await;
         let mut second = Client::connect(addr).await;
         let waiting = spawn_local(async move { second.call(get()).await.unwrap().status });
         assert_eq!(first.call(get()).await.unwrap().status, 200);

@@ -8,5 +8,6 @@ mod forwarding;
 mod http1;
 mod http2;
 mod limits;
+mod parking;
 mod patience;
 mod rig;
