@@ -8,6 +8,7 @@ import shutil
 import socket
 import sys
 import tempfile
+import time
 from contextlib import ExitStack, contextmanager
 
 import tools
@@ -20,6 +21,8 @@ ROUNDS = int(os.environ.get("ROUNDS", 7))
 SECONDS = int(os.environ.get("SECONDS_PER_RUN", 3))
 RATE = int(os.environ.get("RATE", 1000))
 CONNECTIONS = [int(n) for n in os.environ.get("CONNECTIONS", "1 1000 10000").split()]
+# Before memory is looked at: longer than a proxy takes to do with idle connections what it does with them.
+REST_S = 3
 # The targets answer at once: the proxy is what is measured.
 HEADERS = ["galton-hold-ns: 0", "galton-cpu: 0"]
 BARE = os.environ["BARE"]
@@ -223,7 +226,7 @@ def connected(proxy, n):
 
 def memory(checks, work):
     grown = {}
-    print("\nresident memory with idle keep-alive connections, each after one request")
+    print(f"\nresident memory with idle keep-alive connections, each after one request, {REST_S} s later")
     for name in ("nginx", "haproxy", "bare", "galton"):
         with ExitStack() as stack:
             proxy = stack.enter_context(KINDS[name](Fleet(work, "least_conns", TARGETS, stack)))
@@ -231,6 +234,7 @@ def memory(checks, work):
             counts = [min(n, HAPROXY_CONNECTIONS - 1) if name == "haproxy" else n for n in CONNECTIONS]
             for n in counts:
                 open_ones += connected(proxy, n - len(open_ones))
+                time.sleep(REST_S)
                 sizes.append(proxy.resident_kb())
             for connection in open_ones:
                 connection.close()

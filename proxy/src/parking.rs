@@ -1,9 +1,9 @@
 //! Idle connections of HTTP/1: nothing is kept of them but the socket and what it takes to go on.
 //!
 //! Most connections of most clients wait for a next request most of the time. What the HTTP library keeps for one, its
-//! buffers above all, a task and a timer take some 15 kB, and what is kept here a hundredth of that. All of them are waited for by one task,
-//! and all that have waited for too long are found by one look at them every now and then. HTTP/2 connections have state that
-//! both sides know of (windows, header tables) and stay as they are.
+//! buffers above all, a task and a timer take some 15 kB, and what is kept here a hundredth of that. One task waits for
+//! all of them, and one look at them every now and then finds those that have waited for too long. HTTP/2 connections
+//! have state that both sides know of (windows, header tables) and stay as they are.
 
 use std::cell::RefCell;
 use std::io::{self, ErrorKind, Read};
@@ -104,5 +104,16 @@ impl Parking {
         let n = read.ok().filter(|n| *n > 0)?;
         self.readiness.remove(&parked.stream).ok()?;
         Some((parked, n))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_of_a_connection_is_small() {
+        let size = size_of::<Parked>();
+        assert!(size <= 72, "{size} bytes");
     }
 }
