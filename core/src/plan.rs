@@ -14,7 +14,9 @@ use crate::arrivals::{self, Arrivals};
 use crate::dist::{Dist, Sampler};
 use crate::ids::{HostId, Incarnation, RequestId, TargetId};
 use crate::rng::{Keyed, KeyedRng, Purpose};
-use crate::scenario::{ArrivalProcess, ClosedLoop, OnError, Population, Scenario, TraceArrival, Traffic, TrafficModel};
+use crate::scenario::{
+    Arrival, ArrivalProcess, ClosedLoop, OnError, Population, Scenario, TraceArrival, Traffic, TrafficModel,
+};
 use crate::time::Nanos;
 
 /// What a request asks of a target.
@@ -48,6 +50,8 @@ pub struct Plan {
     of_host: Keyed,
     duration: Nanos,
     traffic: Arc<Traffic>,
+    /// Requests are those of a trace.
+    replays: bool,
     hold_ms: Sampler,
     cpu: Sampler,
     /// Absent in an open loop.
@@ -55,15 +59,19 @@ pub struct Plan {
 }
 
 /// The hash of the plan of an open loop, made while it is gone through. See [`Plan::sha256`].
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct PlanHash {
     hash: Sha256,
     /// Not hashed yet: many small pieces cost more than a few large ones.
-    waiting: Vec<u8>,
+    waiting: Box<[[u8; HASHED]; TOGETHER]>,
+    /// How many of them there are.
+    len: usize,
 }
 
-/// So many bytes are hashed at once.
-const MUCH: usize = 4096;
+/// Bytes of one request.
+const HASHED: usize = 36;
+/// So many requests are hashed at once.
+const TOGETHER: usize = 128;
 
 /// The requests of an open loop in order of time, made one by one: a long plan need not be in memory.
 #[derive(Clone, Debug)]
@@ -75,14 +83,15 @@ pub struct OpenLoop {
     ahead: Ahead,
 }
 
-/// How many demands are drawn at once: together they cost half, and a short plan still wastes few.
+/// How many requests are drawn at once: together they cost half, and a short plan still wastes few.
 const AHEAD: usize = 64;
 
-/// Demands drawn ahead, of the requests from `first` on.
+/// Hosts and demands drawn ahead, of the requests from `first` to before `end`.
 #[derive(Clone, Debug)]
 struct Ahead {
     first: u64,
-    len: usize,
+    end: u64,
+    hosts: [HostId; AHEAD],
     hold_ms: [f64; AHEAD],
     cpu: [f64; AHEAD],
 }
@@ -124,6 +133,10 @@ impl Plan {
             hold_ms: traffic.request_duration_ms.sampler(),
             cpu: traffic.cpu_demand.sampler(),
             think_ms,
+            replays: matches!(
+                &traffic.model,
+                TrafficModel::Open(Arrival { process: ArrivalProcess::Trace { .. }, .. })
+            ),
             traffic,
         }
     }
@@ -135,8 +148,7 @@ impl Plan {
             TrafficModel::Open(arrival) => Some(Arrivals::new(self.seed, arrival, self.duration)),
             TrafficModel::Closed(_) => None,
         };
-        let ahead = Ahead { first: 0, len: 0, hold_ms: [0.0; AHEAD], cpu: [0.0; AHEAD] };
-        OpenLoop { plan: self.clone(), arrivals, seq: 0, ahead }
+        OpenLoop { plan: self.clone(), arrivals, seq: 0, ahead: Ahead::nothing() }
     }
 
     /// The demand of one request, keyed by (seed, request); what a trace's row says goes before what would be drawn.
@@ -161,7 +173,12 @@ impl Plan {
     /// The host of one request: a trace's row says it, or it is uniform over the hosts, keyed by (seed, request).
     pub fn host(&self, request: RequestId) -> HostId {
         let row = self.row(request).and_then(|row| row.host);
-        HostId(row.unwrap_or_else(|| self.of_host.rng(request.0).below(self.hosts)))
+        row.map_or_else(|| self.drawn_host(request), HostId)
+    }
+
+    #[inline]
+    fn drawn_host(&self, request: RequestId) -> HostId {
+        HostId(self.of_host.rng(request.0).below(self.hosts))
     }
 
     /// The think time after one request of a closed loop, keyed by (seed, request); 0 in an open loop.
@@ -265,27 +282,37 @@ fn hash_dist(dist: &Dist, hash: &mut Sha256) {
 
 // === impl PlanHash ===
 
+impl Default for PlanHash {
+    fn default() -> Self {
+        Self { hash: Sha256::new(), waiting: Box::new([[0; HASHED]; TOGETHER]), len: 0 }
+    }
+}
+
 impl PlanHash {
     /// The next request of the plan.
     #[inline]
     pub fn add(&mut self, planned: &Planned) {
         let Planned { seq, at, host, demand } = *planned;
-        let mut bytes = [0; 36];
+        let bytes = &mut self.waiting[self.len];
         bytes[..8].copy_from_slice(&seq.to_le_bytes());
         bytes[8..16].copy_from_slice(&at.0.to_le_bytes());
         bytes[16..20].copy_from_slice(&host.0.to_le_bytes());
         bytes[20..28].copy_from_slice(&demand.hold.0.to_le_bytes());
         bytes[28..].copy_from_slice(&demand.cpu.to_bits().to_le_bytes());
-        self.waiting.extend_from_slice(&bytes);
-        if self.waiting.len() >= MUCH {
-            self.hash.update(&self.waiting);
-            self.waiting.clear();
+        self.len += 1;
+        if self.len == TOGETHER {
+            self.hash_waiting();
         }
+    }
+
+    fn hash_waiting(&mut self) {
+        self.hash.update(self.waiting[..self.len].as_flattened());
+        self.len = 0;
     }
 
     /// The hash of the plan that was added, in hex.
     pub fn finish(mut self) -> String {
-        self.hash.update(&self.waiting);
+        self.hash_waiting();
         self.hash.finalize().iter().fold(String::with_capacity(64), |mut hex, byte| {
             write!(hex, "{byte:02x}").expect("writing to a String cannot fail");
             hex
@@ -298,35 +325,47 @@ impl PlanHash {
 impl Iterator for OpenLoop {
     type Item = Planned;
 
+    #[inline]
     fn next(&mut self) -> Option<Planned> {
         let at = self.arrivals.as_mut()?.next()?;
         let seq = self.seq;
         self.seq += 1;
-        let request = RequestId::open(seq);
-        Some(Planned { seq, at, host: self.plan.host(request), demand: self.demand(request) })
-    }
-}
-
-impl OpenLoop {
-    /// As [`Plan::demand`].
-    fn demand(&mut self, request: RequestId) -> Demand {
-        if self.ahead.first + self.ahead.len as u64 <= request.0 {
-            self.ahead.draw(&self.plan, request.0);
+        if self.ahead.end <= seq {
+            self.ahead.draw(&self.plan, seq);
         }
-        let at = (request.0 - self.ahead.first) as usize;
-        let row = self.plan.row(request);
-        Demand {
-            hold: row.and_then(|row| row.hold).unwrap_or_else(|| Nanos::from_millis_f64(self.ahead.hold_ms[at])),
-            cpu: row.and_then(|row| row.cpu).unwrap_or(self.ahead.cpu[at]),
-        }
+        Some(self.ahead.planned(&self.plan, seq, at))
     }
 }
 
 impl Ahead {
+    fn nothing() -> Self {
+        Self { first: 0, end: 0, hosts: [HostId(0); AHEAD], hold_ms: [0.0; AHEAD], cpu: [0.0; AHEAD] }
+    }
+
+    #[inline(never)]
     fn draw(&mut self, plan: &Plan, first: u64) {
-        (self.first, self.len) = (first, AHEAD);
+        (self.first, self.end) = (first, first + AHEAD as u64);
+        for (host, seq) in self.hosts.iter_mut().zip(first..) {
+            *host = plan.drawn_host(RequestId::open(seq));
+        }
         plan.hold_ms.sample_each(plan.seed, Purpose::Hold, first, &mut self.hold_ms);
         plan.cpu.sample_each(plan.seed, Purpose::Cpu, first, &mut self.cpu);
+    }
+
+    /// As [`Plan::host`] and [`Plan::demand`].
+    #[inline]
+    fn planned(&self, plan: &Plan, seq: u64, at: Nanos) -> Planned {
+        let drawn = (seq - self.first) as usize;
+        let mut hold = Nanos::from_millis_f64(self.hold_ms[drawn]);
+        let (mut host, mut cpu) = (self.hosts[drawn], self.cpu[drawn]);
+        if plan.replays
+            && let Some(row) = plan.row(RequestId::open(seq))
+        {
+            host = row.host.map_or(host, HostId);
+            hold = row.hold.unwrap_or(hold);
+            cpu = row.cpu.unwrap_or(cpu);
+        }
+        Planned { seq, at, host, demand: Demand { hold, cpu } }
     }
 }
 

@@ -117,7 +117,11 @@ fn output(seed: u64, index: u64) -> u64 {
 
 #[inline]
 fn open_unit(bits: u64) -> f64 {
-    ((bits >> 12) as f64 + 0.5) * (1.0 / (1u64 << 52) as f64)
+    const WHOLE: f64 = (1_u64 << 52) as f64;
+    // From here on doubles are the whole numbers, so the bits are the number: processors have no instruction that makes doubles of
+    // several whole numbers of 64 bits side by side.
+    let number = f64::from_bits(WHOLE.to_bits() | bits >> 12) - WHOLE;
+    (number + 0.5) * (1.0 / WHOLE)
 }
 
 #[cfg(test)]

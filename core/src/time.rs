@@ -23,6 +23,12 @@ impl Nanos {
     /// The nearest whole nanosecond, halves upwards; negative and NaN give zero.
     #[inline]
     pub fn rounded(ns: f64) -> Self {
+        /// Below this, signed numbers do: a processor has no instruction for the others.
+        const SIGNED: f64 = i64::MAX as f64;
+        if ns < SIGNED {
+            let whole = (ns as i64).max(0);
+            return Self(whole as u64 + u64::from(ns - whole as f64 >= 0.5));
+        }
         let whole = ns as u64;
         Self(whole.saturating_add(u64::from(ns - whole as f64 >= 0.5)))
     }

@@ -29,8 +29,9 @@ pub(crate) struct Calendar<E> {
     pace: Pace,
 }
 
-/// One event; or a number that is free.
+/// One event; or a number that is free. On a line of its own in the processor's caches.
 #[derive(Debug)]
+#[repr(align(64))]
 struct Entry<E> {
     key: Key,
     /// The next one on the same page; of a free number, the next free one.
@@ -115,9 +116,9 @@ impl<E> Calendar<E> {
         }
     }
 
-    /// The first key; `ahead` is shown an event that will come soon after it, if it is worth fetching what belongs to it.
+    /// The first key; `ahead` is shown those that will come soon after it, if it is worth fetching what belongs to them.
     #[inline]
-    pub(crate) fn first(&mut self, ahead: impl FnOnce(&E)) -> Key {
+    pub(crate) fn first(&mut self, ahead: impl FnMut(&E)) -> Key {
         if self.open.is_empty() && self.pages.count > 0 {
             self.turn_page(ahead);
         }
@@ -143,16 +144,21 @@ impl<E> Calendar<E> {
 
     /// Nothing is left of the page at hand: opens the next one that is not empty.
     #[inline]
-    fn turn_page(&mut self, ahead: impl FnOnce(&E)) {
+    fn turn_page(&mut self, mut ahead: impl FnMut(&E)) {
+        let cached = self.len <= CACHED;
         let mut number = self.pages.turn();
         while let Some(entry) = self.events.get(number as usize) {
+            // The first of the list has been shown, as that of the next page.
+            if !cached && let (false, Some(event)) = (self.open.is_empty(), &entry.event) {
+                ahead(event);
+            }
             self.open.push(entry.key);
             number = entry.next;
         }
         if self.open.len() > 1 {
             self.open.sort_unstable_by_key(|key| Reverse(*key));
         }
-        if self.len > CACHED {
+        if !cached {
             self.look_ahead(ahead);
         }
         self.pace.events += self.open.len() as u64;
@@ -163,18 +169,17 @@ impl<E> Calendar<E> {
 
     /// Fetches the first event of the next page but one, and shows that of the next, which was fetched a page ago.
     #[inline]
-    fn look_ahead(&self, ahead: impl FnOnce(&E)) {
+    fn look_ahead(&self, mut ahead: impl FnMut(&E)) {
         if self.pages.count < 2 {
             return;
         }
         let next = self.pages.next_filled(self.pages.at_hand + 1);
-        let event = |page: u64| self.events.get(self.pages.first[self.pages.place(page)] as usize);
-        if let Some(Entry { event: Some(event), .. }) = event(next) {
+        let first = |page: u64| self.events.get(self.pages.first[self.pages.place(page)] as usize);
+        if let Some(Entry { event: Some(event), next, .. }) = first(next) {
             ahead(event);
+            self.events.get(*next as usize).into_iter().for_each(prefetch);
         }
-        if let Some(entry) = event(self.pages.next_filled(next + 1)) {
-            prefetch(entry);
-        }
+        first(self.pages.next_filled(next + 1)).into_iter().for_each(prefetch);
     }
 
     pub(crate) fn len(&self) -> usize {

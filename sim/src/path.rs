@@ -8,7 +8,7 @@ use galton_core::{CallId, HostId, Incarnation, Nanos, Outcome, TargetId};
 use crate::edge::Edge;
 use crate::machine::{Hop, Machine};
 use crate::observer::Observer;
-use crate::requests::{Answer, Attempt, Deadline, Moment};
+use crate::requests::{Answer, Attempt, Deadline, Moment, Request};
 use crate::source::Sent;
 use crate::world::{Event, World};
 
@@ -152,8 +152,7 @@ impl<O: Observer> Edge<'_, O> {
         if held {
             request.target_start = Moment::at(now);
             self.observer.taken(dispatched, target, &request.asked());
-            let demand = request.sent.demand;
-            return self.hold(call, number, &demand, host, target, incarnation);
+            return if self.shares { self.hold_shared(call, number) } else { self.hold(call, number, host, target) };
         }
         let seen = now.max(dispatched + hop(self.machine, Hop::Refusal, &request.sent, number));
         let end = if taken.is_some() { AttemptEnd::Full } else { AttemptEnd::Gone };
@@ -162,20 +161,9 @@ impl<O: Observer> Edge<'_, O> {
     }
 
     #[inline]
-    fn hold(
-        &mut self,
-        call: CallId,
-        number: u32,
-        demand: &Demand,
-        host: HostId,
-        target: TargetId,
-        process: Incarnation,
-    ) {
-        if self.shares {
-            return self.hold_shared(call, number, demand, target, process);
-        }
-        let (length, _) = hold_of(self.scenario, demand);
+    fn hold(&mut self, call: CallId, number: u32, host: HostId, target: TargetId) {
         let Some(request) = self.requests.get(call) else { return };
+        let (length, _) = hold_of(self.scenario, &request.sent.demand);
         let over = self.now + length + hop(self.machine, Hop::HoldOver, &request.sent, number);
         // The deadline does not matter to a hold that is over before it. Of equal times it comes first.
         let lasts = matches!(request.deadline, Deadline::Noted(deadline, _) if deadline <= over);
@@ -185,10 +173,14 @@ impl<O: Observer> Edge<'_, O> {
         }
     }
 
-    fn hold_shared(&mut self, call: CallId, number: u32, demand: &Demand, target: TargetId, incarnation: Incarnation) {
+    fn hold_shared(&mut self, call: CallId, number: u32) {
         let now = self.now;
+        let Some(Request { sent: Sent { demand, .. }, attempt: Some(attempt), .. }) = self.requests.get(call) else {
+            return;
+        };
+        let (demand, target, incarnation) = (*demand, attempt.ticket.target(), attempt.ticket.incarnation());
         if let Some(shared) = self.process(target, incarnation).and_then(|process| process.shared.as_mut()) {
-            shared.arrive(now, demand, call, number);
+            shared.arrive(now, &demand, call, number);
             self.schedule_shared(target, incarnation);
             self.needs_deadline(call);
         }

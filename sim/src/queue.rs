@@ -67,10 +67,9 @@ impl<E> EventQueue<E> {
         self.calendar.push(at, place, event);
     }
 
-    /// The next event, and its time. `ahead` is shown one that comes a little later, now and then, so that it can fetch what
-    /// belongs to it.
+    /// The next event, and its time. `ahead` is shown some that come a little later, so that it can fetch what belongs to them.
     #[inline]
-    pub(crate) fn pop(&mut self, ahead: impl FnOnce(&E)) -> Option<(Nanos, E)> {
+    pub(crate) fn pop(&mut self, ahead: impl FnMut(&E)) -> Option<(Nanos, E)> {
         let sorted = self.calendar.first(ahead);
         if let Some((place, _)) = self.at_once.front()
             && Key::new(self.now, *place, 0) < sorted.min(self.recurrent.0)

@@ -7,18 +7,24 @@ use galton_core::{HostId, Nanos, Outcome, RequestId, Scenario};
 /// The traffic of one run.
 #[derive(Debug)]
 pub(crate) enum Source {
-    /// Times and demands are known in advance; one request ahead.
-    Open { plan: Box<Hashed>, next: Option<Sent> },
+    /// Times and demands are known in advance.
+    Open(Box<Ahead>),
     /// Who is answered thinks and sends again.
-    Closed { plan: Plan, users: Box<Users>, sent: u64 },
+    Closed { plan: Box<Plan>, users: Box<Users>, sent: u64 },
 }
 
-/// A plan that is hashed while it is gone through.
+/// A plan, made and hashed some requests ahead: many at once take less than each by itself.
 #[derive(Debug)]
-pub(crate) struct Hashed {
+pub(crate) struct Ahead {
     plan: OpenLoop,
     hash: PlanHash,
+    sent: Vec<Sent>,
+    /// How many of them are no longer ahead.
+    taken: usize,
 }
+
+/// Requests that are made at once.
+const AHEAD: usize = 64;
 
 /// One request on its way.
 #[derive(Clone, Copy, Debug)]
@@ -44,12 +50,8 @@ impl Source {
     pub(crate) fn new(scenario: &Scenario) -> Self {
         let plan = Plan::new(scenario);
         match Users::new(scenario) {
-            Some(users) => Self::Closed { plan, users: Box::new(users), sent: 0 },
-            None => {
-                let mut plan = Box::new(Hashed { plan: plan.open_loop(), hash: PlanHash::default() });
-                let next = plan.next().map(Sent::from);
-                Self::Open { plan, next }
-            }
+            Some(users) => Self::Closed { plan: Box::new(plan), users: Box::new(users), sent: 0 },
+            None => Self::Open(Box::new(Ahead::of(plan.open_loop()))),
         }
     }
 
@@ -57,13 +59,14 @@ impl Source {
     #[inline]
     pub(crate) fn next(&mut self, now: Nanos) -> Next {
         match self {
-            Self::Open { next: None, .. } => Next::Over,
-            Self::Open { next: Some(first), .. } if first.at > now => Next::Wait(first.at),
-            Self::Open { plan, next } => {
-                let due = *next;
-                *next = plan.next().map(Sent::from);
-                due.map_or(Next::Over, Next::Send)
-            }
+            Self::Open(ahead) => match ahead.first().copied() {
+                None => Next::Over,
+                Some(first) if first.at > now => Next::Wait(first.at),
+                Some(first) => {
+                    ahead.taken += 1;
+                    Next::Send(first)
+                }
+            },
             Self::Closed { plan, users, sent } => match users.next(now) {
                 UserStep::Send { request, at } => {
                     let seq = *sent;
@@ -79,7 +82,7 @@ impl Source {
     /// A request has ended. Whether somebody will send another one because of that.
     pub(crate) fn ended(&mut self, request: RequestId, outcome: Outcome, now: Nanos) -> bool {
         match self {
-            Self::Open { .. } => false,
+            Self::Open(_) => false,
             Self::Closed { users, .. } => {
                 users.ended(request, outcome, now);
                 true
@@ -95,7 +98,7 @@ impl Source {
     /// What the plan still holds.
     pub(crate) fn unsent(&mut self) -> impl Iterator<Item = Sent> + '_ {
         let open = match self {
-            Self::Open { plan, next } => Some(next.take().into_iter().chain(plan.as_mut().map(Sent::from))),
+            Self::Open(ahead) => Some(std::iter::from_fn(|| ahead.take())),
             Self::Closed { .. } => None,
         };
         open.into_iter().flatten()
@@ -104,9 +107,9 @@ impl Source {
     /// The hash of the plan. Of what it still holds nothing will be sent.
     pub(crate) fn plan_sha256(self) -> String {
         match self {
-            Self::Open { mut plan, .. } => {
-                plan.by_ref().for_each(drop);
-                plan.hash.finish()
+            Self::Open(mut ahead) => {
+                std::iter::from_fn(|| ahead.take()).for_each(drop);
+                ahead.hash.finish()
             }
             Self::Closed { plan, .. } => plan.sha256(),
         }
@@ -114,22 +117,43 @@ impl Source {
 
     pub(crate) fn user_ends(&self) -> Option<UserEnds> {
         match self {
-            Self::Open { .. } => None,
+            Self::Open(_) => None,
             Self::Closed { users, .. } => Some(users.ends()),
         }
     }
 }
 
-// === impl Hashed ===
+// === impl Ahead ===
 
-impl Iterator for Hashed {
-    type Item = Planned;
+impl Ahead {
+    fn of(plan: OpenLoop) -> Self {
+        Self { plan, hash: PlanHash::default(), sent: Vec::with_capacity(AHEAD), taken: 0 }
+    }
 
+    /// The first one ahead.
     #[inline]
-    fn next(&mut self) -> Option<Planned> {
-        let planned = self.plan.next();
-        planned.iter().for_each(|planned| self.hash.add(planned));
-        planned
+    fn first(&mut self) -> Option<&Sent> {
+        if self.taken == self.sent.len() {
+            self.make();
+        }
+        self.sent.get(self.taken)
+    }
+
+    fn take(&mut self) -> Option<Sent> {
+        let first = self.first().copied()?;
+        self.taken += 1;
+        Some(first)
+    }
+
+    #[inline(never)]
+    fn make(&mut self) {
+        let Self { plan, hash, sent, taken } = self;
+        sent.clear();
+        *taken = 0;
+        sent.extend(plan.take(AHEAD).map(|planned| {
+            hash.add(&planned);
+            Sent::from(planned)
+        }));
     }
 }
 

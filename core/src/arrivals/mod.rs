@@ -54,7 +54,7 @@ struct Drawn {
     gap: Sampler,
     /// Whether the first arrival comes before the first gap.
     at_once: bool,
-    /// Operational time of the last arrival, in gaps.
+    /// Operational time of the last arrival that was made, in gaps.
     gaps: f64,
     /// What a gap counts: 1, but for a fixed number of Poisson arrivals.
     scale: f64,
@@ -64,15 +64,14 @@ struct Drawn {
     ahead: Ahead,
 }
 
-/// How many gaps are drawn at once: together they cost half.
+/// How many arrivals are made at once: together they cost half.
 const AHEAD: usize = 64;
 
-/// Gaps drawn ahead, of the arrivals from `from` on.
+/// Times of the arrivals from `from` on, made ahead.
 #[derive(Clone, Debug)]
 struct Ahead {
     from: u64,
-    len: u64,
-    gaps: Box<[f64; AHEAD]>,
+    times: Vec<Nanos>,
 }
 
 /// Λ⁻¹, for arguments that do not decrease.
@@ -118,6 +117,7 @@ impl Arrivals {
 impl Iterator for Arrivals {
     type Item = Nanos;
 
+    #[inline]
     fn next(&mut self) -> Option<Nanos> {
         if self.seq == self.count {
             return None;
@@ -181,25 +181,36 @@ impl Source {
 
 impl Drawn {
     fn new(seed: u64, gap: &Dist, clock: Clock) -> Self {
-        let ahead = Ahead { from: 0, len: 0, gaps: Box::new([0.0; AHEAD]) };
+        let ahead = Ahead { from: 0, times: Vec::with_capacity(AHEAD) };
         Self { seed, gap: gap.sampler(), at_once: false, gaps: 0.0, scale: 1.0, latest: Nanos::MAX, clock, ahead }
     }
 
+    /// The arrival with this number, which is that after the last one.
+    #[inline]
     fn next(&mut self, seq: u64) -> Option<Nanos> {
-        if seq > 0 || !self.at_once {
-            self.gaps += self.next_gap(seq);
+        if self.ahead.from + self.ahead.times.len() as u64 <= seq {
+            self.make(seq);
         }
-        let at = self.clock.when(self.gaps * self.scale)?;
-        Some(Nanos::rounded(at).min(self.latest))
+        self.ahead.times.get((seq - self.ahead.from) as usize).copied()
     }
 
-    fn next_gap(&mut self, seq: u64) -> f64 {
-        let ahead = &mut self.ahead;
-        if !(ahead.from..ahead.from + ahead.len).contains(&seq) {
-            (ahead.from, ahead.len) = (seq, AHEAD as u64);
-            self.gap.sample_each(self.seed, Purpose::Arrival, seq, &mut ahead.gaps[..]);
+    /// Makes the arrivals from this one on; none, where none comes any more.
+    #[inline(never)]
+    fn make(&mut self, from: u64) {
+        let mut gaps = [0.0; AHEAD];
+        self.gap.sample_each(self.seed, Purpose::Arrival, from, &mut gaps);
+        if from == 0 && self.at_once {
+            gaps[0] = 0.0;
         }
-        ahead.gaps[(seq - ahead.from) as usize]
+        self.ahead.from = from;
+        match &mut self.clock {
+            Clock::Rate(rate) => {
+                self.ahead.fill(gaps, &mut self.gaps, self.scale, self.latest, |count| rate.when(count))
+            }
+            Clock::Bursts(bursts) => {
+                self.ahead.fill(gaps, &mut self.gaps, self.scale, self.latest, |count| bursts.when(count));
+            }
+        }
     }
 
     fn gap(&self, seq: u64) -> f64 {
@@ -219,13 +230,24 @@ impl Drawn {
     }
 }
 
-// === impl Clock ===
+// === impl Ahead ===
 
-impl Clock {
-    fn when(&mut self, count: f64) -> Option<f64> {
-        match self {
-            Self::Rate(rate) => rate.when(count),
-            Self::Bursts(bursts) => bursts.when(count),
-        }
+impl Ahead {
+    /// Of these gaps, after `sum` of them; `when`: the clock.
+    #[inline]
+    fn fill(
+        &mut self,
+        gaps: [f64; AHEAD],
+        sum: &mut f64,
+        scale: f64,
+        latest: Nanos,
+        mut when: impl FnMut(f64) -> Option<f64>,
+    ) {
+        let times = gaps.into_iter().map_while(|gap| {
+            *sum += gap;
+            when(*sum * scale)
+        });
+        self.times.clear();
+        self.times.extend(times.map(|at| Nanos::rounded(at).min(latest)));
     }
 }

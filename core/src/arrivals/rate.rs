@@ -76,6 +76,7 @@ impl Rate {
     }
 
     /// Λ(∞).
+    #[inline]
     pub(super) fn total(&self) -> f64 {
         match self {
             Self::Pieces(pieces) => {
@@ -88,6 +89,7 @@ impl Rate {
 
     /// Λ⁻¹(count): the last moment until which no more than `count` are expected, so that an arrival never falls where
     /// the rate is 0. None if there is no such moment, because no more than `count` are expected at all.
+    #[inline]
     pub(super) fn when(&self, count: f64) -> Option<f64> {
         if count >= self.total() {
             return None;
@@ -140,6 +142,7 @@ impl Piece {
         self.before + (self.rate * dt + self.slope * dt * dt / 2.0) / NS
     }
 
+    #[inline]
     fn when(&self, count: f64) -> f64 {
         let area = (count - self.before) * NS;
         if area <= 0.0 {

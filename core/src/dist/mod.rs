@@ -7,6 +7,7 @@ mod sampler;
 mod special;
 #[cfg(test)]
 pub(crate) mod tests;
+mod together;
 
 pub use sampler::Sampler;
 pub use special::normal_quantile;

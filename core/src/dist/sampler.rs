@@ -5,7 +5,7 @@
 
 use super::Dist;
 use super::percentiles::Ladder;
-use super::special;
+use super::{special, together};
 use crate::rng::{Keyed, KeyedRng, Purpose};
 
 /// A prepared [`Dist`].
@@ -102,9 +102,14 @@ impl Sampler {
             Shape::LogNormal { mu, sigma } => {
                 keyed.for_each(|(key, x)| *x = rng(key).uniform());
                 special::normal_quantiles(out);
-                out.iter_mut().for_each(|x| *x = libm::exp(mu + sigma * *x));
+                out.iter_mut().for_each(|x| *x = mu + sigma * *x);
+                together::exps(out);
             }
-            Shape::Exponential { mean } => keyed.for_each(|(key, x)| *x = mean * exponential(&mut rng(key))),
+            Shape::Exponential { mean } => {
+                keyed.for_each(|(key, x)| *x = 1.0 - rng(key).uniform());
+                together::logs(out);
+                out.iter_mut().for_each(|x| *x = mean * -*x);
+            }
             _ => keyed.for_each(|(key, x)| *x = self.sample(&mut rng(key))),
         }
     }

@@ -2,6 +2,8 @@
 
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
+use super::together::logs;
+
 /// Φ(x), the standard normal distribution function.
 pub(super) fn normal_cdf(x: f64) -> f64 {
     0.5 * libm::erfc(-x * FRAC_1_SQRT_2)
@@ -14,21 +16,23 @@ pub fn normal_quantile(p: f64) -> f64 {
     if q.abs() <= CENTRAL { central(q) } else { outer(p) }
 }
 
-/// Φ⁻¹ of each, in place: the same as one by one, but those in the centre (most) are computed side by side.
+/// Φ⁻¹ of each, in place: the same as one by one, but those in the centre (most) are computed side by side, and then the others.
 pub(super) fn normal_quantiles(ps: &mut [f64]) {
     for chunk in ps.chunks_mut(TOGETHER) {
-        let mut found = [0.0; TOGETHER];
-        for (found, p) in found.iter_mut().zip(&*chunk) {
-            *found = central(*p - 0.5);
+        let (mut others, mut places, mut len) = ([0.0; TOGETHER], [0; TOGETHER], 0);
+        for (place, p) in chunk.iter().enumerate() {
+            // Without a branch: which of them are in the centre nobody can predict.
+            (others[len], places[len]) = (*p, place);
+            len += usize::from((p - 0.5).abs() > CENTRAL);
         }
-        for (found, p) in found.iter().zip(chunk) {
-            *p = if (*p - 0.5).abs() <= CENTRAL { *found } else { outer(*p) };
-        }
+        chunk.iter_mut().for_each(|p| *p = central(*p - 0.5));
+        outer_quantiles(&mut others[..len]);
+        places[..len].iter().zip(others).for_each(|(place, found)| chunk[*place] = found);
     }
 }
 
 /// Quantiles computed side by side.
-const TOGETHER: usize = 16;
+const TOGETHER: usize = 64;
 
 /// How far from the middle the approximation for the centre holds.
 const CENTRAL: f64 = 0.425;
@@ -40,9 +44,27 @@ fn central(q: f64) -> f64 {
 
 fn outer(p: f64) -> f64 {
     let r = libm::sqrt(-libm::log(p.min(1.0 - p)));
-    let x = if r <= 5.0 { ratio(&MIDDLE, r - 1.6) } else { ratio(&TAIL, r - 5.0) };
+    let x = if r <= FAR { ratio(&MIDDLE, r - 1.6) } else { ratio(&TAIL, r - FAR) };
     x.copysign(p - 0.5)
 }
+
+/// As [`outer`], in place, no more than [`TOGETHER`]; but for the few that are far out, side by side.
+fn outer_quantiles(ps: &mut [f64]) {
+    let (mut rs, mut found) = ([0.5; TOGETHER], [0.0; TOGETHER]);
+    rs.iter_mut().zip(&*ps).for_each(|(r, p)| *r = p.min(1.0 - p));
+    logs(&mut rs[..ps.len()]);
+    for ((found, r), p) in found.iter_mut().zip(&mut rs).zip(&*ps) {
+        // A square root has the same bits everywhere.
+        *r = (-*r).sqrt();
+        *found = ratio(&MIDDLE, *r - 1.6).copysign(p - 0.5);
+    }
+    for ((p, found), r) in ps.iter_mut().zip(found).zip(rs) {
+        *p = if r <= FAR { found } else { outer(*p) };
+    }
+}
+
+/// From here on the approximation for the tail holds.
+const FAR: f64 = 5.0;
 
 /// Coefficients of a numerator and a denominator, highest power first.
 type Ratio = [[f64; 8]; 2];

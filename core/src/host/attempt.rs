@@ -87,8 +87,7 @@ impl Host {
         };
         let target = seat.target();
         let own = self.fleet.take(target);
-        call.attempts += 1;
-        call.last = Some(target);
+        call.begin_attempt(target);
         let overhead = cx.now - call.arrived;
         call.stage = Stage::Attempting { overhead, overdue: false };
         let attempt = call.attempts;

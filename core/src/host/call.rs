@@ -6,7 +6,8 @@ use crate::prefetch::prefetch;
 use crate::table::Slot;
 use crate::time::Nanos;
 
-/// Small, since thousands are open at once: what most calls never need is apart.
+/// Small, since thousands are open at once: what most calls never need is apart, and the rest has one line of the processor's
+/// caches.
 #[derive(Debug)]
 pub(super) struct Call {
     pub(super) request: RequestId,
@@ -15,8 +16,8 @@ pub(super) struct Call {
     pub(super) attempts: u32,
     /// Of these, those before this round.
     before_round: u32,
-    /// The last target tried.
-    pub(super) last: Option<TargetId>,
+    /// The last target tried, if there was an attempt.
+    last: TargetId,
     pub(super) stage: Stage,
     /// See [`Arrival::idempotent`].
     pub(super) idempotent: bool,
@@ -61,9 +62,16 @@ pub(super) enum Next {
 /// The open calls of a host, by place.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    by_place: Vec<Option<(CallId, Call)>>,
+    by_place: Vec<Place>,
     open: usize,
 }
+
+/// A call, or room for one.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Place(Option<(CallId, Call)>);
+
+const _: () = assert!(size_of::<Place>() == 64);
 
 // === impl Call ===
 
@@ -75,7 +83,7 @@ impl Call {
             arrived: now,
             attempts: 0,
             before_round: 0,
-            last: None,
+            last: TargetId(0),
             stage: Stage::Queued,
             idempotent: arrival.idempotent,
             trouble: None,
@@ -89,6 +97,19 @@ impl Call {
         if let Some(trouble) = &mut self.trouble {
             trouble.tried.clear();
         }
+    }
+
+    /// One more attempt, at this target.
+    #[inline]
+    pub(super) fn begin_attempt(&mut self, target: TargetId) {
+        self.attempts += 1;
+        self.last = target;
+    }
+
+    /// The last target tried.
+    #[inline]
+    pub(super) fn last(&self) -> Option<TargetId> {
+        (self.attempts > 0).then_some(self.last)
     }
 
     /// Attempts of this round.
@@ -125,27 +146,28 @@ impl Calls {
     pub(super) fn insert(&mut self, id: CallId, call: Call) {
         let place = id.place();
         if self.by_place.len() <= place {
-            self.by_place.resize_with(place + 1, || None);
+            self.by_place.resize_with(place + 1, Place::default);
         }
-        self.open += usize::from(self.by_place[place].is_none());
-        self.by_place[place] = Some((id, call));
+        let place = &mut self.by_place[place].0;
+        self.open += usize::from(place.is_none());
+        *place = Some((id, call));
     }
 
     #[inline]
     pub(super) fn get(&self, id: CallId) -> Option<&Call> {
-        let (open, call) = self.by_place.get(id.place())?.as_ref()?;
+        let (open, call) = self.by_place.get(id.place())?.0.as_ref()?;
         (*open == id).then_some(call)
     }
 
     #[inline]
     pub(super) fn get_mut(&mut self, id: CallId) -> Option<&mut Call> {
-        let (open, call) = self.by_place.get_mut(id.place())?.as_mut()?;
+        let (open, call) = self.by_place.get_mut(id.place())?.0.as_mut()?;
         (*open == id).then_some(call)
     }
 
     #[inline]
     pub(super) fn remove(&mut self, id: CallId) -> Option<Call> {
-        let (_, call) = self.by_place.get_mut(id.place())?.take_if(|(open, _)| *open == id)?;
+        let (_, call) = self.by_place.get_mut(id.place())?.0.take_if(|(open, _)| *open == id)?;
         self.open -= 1;
         Some(call)
     }

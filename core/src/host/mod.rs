@@ -206,7 +206,7 @@ impl Host {
             Stage::Attempting { overhead, .. } => overhead,
             _ => cx.now - call.arrived,
         };
-        let (attempts, target) = (call.attempts, call.last);
+        let (attempts, target) = (call.attempts, call.last());
         cx.fx.push(Effect::Answer { call: id, outcome, attempts, target, overhead });
     }
 

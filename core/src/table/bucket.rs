@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::positions::Positions;
+use super::row::Row;
 use super::{FleetRows, Head, LoadTable, Lowest, Moved, RowState, Slot};
 use crate::ids::{HostId, Incarnation, TargetId};
 use crate::prefetch::prefetch;
@@ -34,26 +35,6 @@ pub struct BucketTable {
     free: Nanos,
     version: u64,
 }
-
-#[derive(Debug)]
-struct Row {
-    target: TargetId,
-    incarnation: Incarnation,
-    state: RowState,
-    count: u32,
-    held: Held,
-    /// Since when the count has been below the idle threshold.
-    below_since: Option<Nanos>,
-}
-
-/// Slots held, by host number; those of the first few hosts beside the rest of the row.
-#[derive(Debug, Default)]
-struct Held {
-    few: [u32; FEW],
-    others: Vec<u32>,
-}
-
-const FEW: usize = 4;
 
 impl BucketTable {
     /// An empty table. `limit`: slots per target; `idle_threshold`: a target is idle while fewer slots than this are
@@ -91,25 +72,37 @@ impl BucketTable {
     }
 
     /// Changes a row, and moves it to the bucket where it belongs then.
-    #[inline]
-    fn change<R>(&mut self, place: usize, f: impl FnOnce(&mut Row) -> R) -> R {
+    fn change(&mut self, place: usize, f: impl FnOnce(&mut Row)) {
         let row = &mut self.rows[place];
-        let (from, was_ready, held) = (bucket(row, self.limit), is_ready(row), row.count);
-        let result = f(row);
-        let (to, now_ready) = (bucket(row, self.limit), is_ready(row));
+        let (from, was_ready, held) = (row.bucket(self.limit), row.is_ready(), row.count);
+        f(row);
+        let (to, now_ready) = (row.bucket(self.limit), row.is_ready());
         self.total = self.total - u64::from(held) + u64::from(row.count);
         self.ready = self.ready - u32::from(was_ready) + u32::from(now_ready);
         if from != to {
-            self.leave(from, place);
-            self.enter(to, place);
+            from.into_iter().for_each(|count| self.leave(count, place));
+            to.into_iter().for_each(|count| self.enter(count, place));
         }
         self.version += 1;
-        result
+    }
+
+    /// As [`Self::change`], of a row that has another count now, and nothing else that buckets depend on.
+    #[inline]
+    fn recounted(&mut self, place: usize, from: u32, to: u32) {
+        if self.rows[place].is_ready() {
+            if from < self.limit {
+                self.leave(from, place);
+            }
+            if to < self.limit {
+                self.enter(to, place);
+            }
+        }
+        self.version += 1;
     }
 
     #[inline]
-    fn enter(&mut self, count: Option<u32>, place: usize) {
-        let Some(count) = count.map(|count| count as usize) else { return };
+    fn enter(&mut self, count: u32, place: usize) {
+        let count = count as usize;
         if self.buckets.len() <= count {
             self.buckets.resize_with(count + 1, Positions::default);
         }
@@ -118,8 +111,8 @@ impl BucketTable {
     }
 
     #[inline]
-    fn leave(&mut self, count: Option<u32>, place: usize) {
-        let Some(count) = count.map(|count| count as usize) else { return };
+    fn leave(&mut self, count: u32, place: usize) {
+        let count = count as usize;
         let bucket = &mut self.buckets[count];
         bucket.remove(place);
         self.occupied.put(count, !bucket.is_empty());
@@ -164,7 +157,7 @@ impl BucketTable {
         self.occupied.clear();
         for place in 0..self.rows.len() {
             self.note_place(place);
-            self.enter(bucket(&self.rows[place], self.limit), place);
+            self.rows[place].bucket(self.limit).into_iter().for_each(|count| self.enter(count, place));
         }
     }
 
@@ -185,57 +178,31 @@ impl BucketTable {
 
     #[inline]
     fn take(&mut self, host: HostId, place: usize) -> Slot {
-        let threshold = self.idle_threshold;
-        self.change(place, |row| {
-            row.count += 1;
-            *cell(row, host) += 1;
-            row.below_since = row.below_since.filter(|_| row.count < threshold);
-            Slot::granted(row.target, row.incarnation)
-        })
+        let row = &mut self.rows[place];
+        let count = row.count + 1;
+        row.count = count;
+        *row.cell(host) += 1;
+        if count >= self.idle_threshold {
+            row.below_since = None;
+        }
+        let slot = Slot::granted(row.target, row.incarnation);
+        self.total += 1;
+        self.recounted(place, count - 1, count);
+        slot
     }
 
     #[inline]
     fn give_back(&mut self, host: HostId, place: usize, slots: u32, now: Nanos) {
-        let threshold = self.idle_threshold;
-        self.change(place, |row| {
-            row.count -= slots;
-            *cell(row, host) -= slots;
-            if row.count < threshold {
-                row.below_since.get_or_insert(now);
-            }
-        });
+        let row = &mut self.rows[place];
+        let count = row.count - slots;
+        row.count = count;
+        *row.cell(host) -= slots;
+        if count < self.idle_threshold {
+            row.below_since.get_or_insert(now);
+        }
+        self.total -= u64::from(slots);
+        self.recounted(place, count + slots, count);
     }
-}
-
-/// The bucket of a row: its count, if it is a candidate.
-#[inline]
-fn bucket(row: &Row, limit: u32) -> Option<u32> {
-    (is_ready(row) && row.count < limit).then_some(row.count)
-}
-
-#[inline]
-fn is_ready(row: &Row) -> bool {
-    row.state == RowState::Ready
-}
-
-#[inline]
-fn held(row: &Row, host: HostId) -> u32 {
-    let at = host.0 as usize;
-    let Held { few, others } = &row.held;
-    few.get(at).or_else(|| others.get(at - FEW)).copied().unwrap_or(0)
-}
-
-#[inline]
-fn cell(row: &mut Row, host: HostId) -> &mut u32 {
-    let at = host.0 as usize;
-    let Held { few, others } = &mut row.held;
-    if at < FEW {
-        return &mut few[at];
-    }
-    if others.len() <= at - FEW {
-        others.resize(at - FEW + 1, 0);
-    }
-    &mut others[at - FEW]
 }
 
 // === impl LoadTable for BucketTable ===
@@ -301,7 +268,7 @@ impl LoadTable for BucketTable {
     fn release(&mut self, host: HostId, slot: Slot, now: Nanos) {
         let Some(place) = self.place(slot.target) else { return };
         let row = &self.rows[place];
-        if row.incarnation == slot.incarnation && held(row, host) > 0 {
+        if row.incarnation == slot.incarnation && row.held(host) > 0 {
             self.give_back(host, place, 1, now);
         }
     }
@@ -312,7 +279,7 @@ impl LoadTable for BucketTable {
     }
 
     fn idle(&self, now: Nanos, window: Nanos) -> Vec<TargetId> {
-        let idle = |row: &&Row| is_ready(row) && row.below_since.is_some_and(|since| since + window <= now);
+        let idle = |row: &&Row| row.is_ready() && row.below_since.is_some_and(|since| since + window <= now);
         self.rows.iter().rev().filter(idle).map(|row| row.target).collect()
     }
 
@@ -345,10 +312,7 @@ impl FleetRows for BucketTable {
         if known.is_some_and(|known| known < incarnation) {
             self.discard(target);
         }
-        let place = self.place(target).unwrap_or_else(|| {
-            let starting = RowState::Starting;
-            self.add(Row { target, incarnation, state: starting, count: 0, held: Held::default(), below_since: None })
-        });
+        let place = self.place(target).unwrap_or_else(|| self.add(Row::new(target, incarnation)));
         let threshold = self.idle_threshold;
         self.change(place, |row| {
             let becomes_ready = state == RowState::Ready && row.state != RowState::Ready;
@@ -368,7 +332,7 @@ impl FleetRows for BucketTable {
     fn forget_host(&mut self, host: HostId, now: Nanos) {
         self.waiting.remove(&host);
         for place in 0..self.rows.len() {
-            let slots = held(&self.rows[place], host);
+            let slots = self.rows[place].held(host);
             if slots > 0 {
                 self.give_back(host, place, slots, now);
             }

@@ -7,6 +7,7 @@
 mod bucket;
 pub mod conformance;
 mod positions;
+mod row;
 
 pub use bucket::BucketTable;
 

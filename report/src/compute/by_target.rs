@@ -1,7 +1,6 @@
 //! Something per target, by number.
 
 use galton_core::TargetId;
-use galton_core::prefetch::prefetch;
 
 /// Found without a search; in order of number.
 #[derive(Clone, Debug)]
@@ -17,12 +16,6 @@ impl<T> ByTarget<T> {
     #[inline]
     pub(crate) fn get(&self, id: TargetId) -> Option<&T> {
         self.0.get(id.0 as usize)?.as_ref()
-    }
-
-    /// Fetches what there is of a target whose turn comes soon.
-    #[inline]
-    pub(crate) fn fetch(&self, id: TargetId) {
-        self.0.get(id.0 as usize).into_iter().for_each(prefetch);
     }
 
     /// What there is of this target, made if there is nothing yet.

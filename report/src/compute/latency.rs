@@ -70,10 +70,11 @@ impl Latencies {
     }
 
     pub(super) fn summaries(&self) -> Latency {
+        let response = self.response.summary();
         Latency {
-            response: self.response.summary(),
-            service: self.service().summary(),
-            hold: self.hold().summary(),
+            service: self.service.summary(&response),
+            hold: self.hold.summary(&response),
+            response,
             overhead: self.overhead.summary(),
             send_lag: self.send_lag.summary(),
         }

@@ -16,13 +16,22 @@ use crate::stats::{Samples, Twin};
 
 /// What is counted per target.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct PerTarget(ByTarget<Counted>);
+pub(crate) struct PerTarget {
+    attempts: ByTarget<Attempts>,
+    served: ByTarget<Served>,
+}
 
-#[derive(Clone, Debug)]
-struct Counted {
+/// The attempts at a target.
+#[derive(Clone, Debug, Default)]
+struct Attempts {
     dispatched: u64,
     accepted: u64,
     refused: u64,
+}
+
+/// The requests that a target served.
+#[derive(Clone, Debug)]
+struct Served {
     hold: Twin,
     response: Samples,
 }
@@ -30,17 +39,17 @@ struct Counted {
 // === impl PerTarget ===
 
 impl PerTarget {
-    /// Fetches what is counted of a target whose turn comes soon.
+    /// Fetches what the next request of a target needs, whose turn comes soon.
     #[inline]
     pub(super) fn fetch(&self, target: TargetId) {
-        self.0.fetch(target);
+        self.served.get(target).into_iter().for_each(|served| served.response.fetch());
     }
 
     /// A decision is complete.
     #[inline]
     pub(super) fn decided(&mut self, decision: &Decision) {
         let Some((id, _)) = decision.target else { return };
-        let target = self.0.of(id, Counted::new);
+        let target = self.attempts.of(id, Attempts::default);
         target.dispatched += 1;
         target.accepted += u64::from(decision.kind.occupied());
         target.refused += u64::from(decision.kind == DecisionKind::Refuse);
@@ -50,7 +59,7 @@ impl PerTarget {
     #[inline]
     pub(super) fn add(&mut self, row: &Ended) {
         let (TraceOutcome::Offered(Outcome::Ok), Some(id)) = (row.outcome, row.target) else { return };
-        let target = self.0.of(id, Counted::new);
+        let target = self.served.of(id, Served::nothing);
         let Some(response) = row.response() else { return };
         target.hold.push(row.hold.map(|hold| hold.0), &target.response, response.0);
         target.response.push(response.0);
@@ -58,13 +67,13 @@ impl PerTarget {
 
     /// Every target with its attempts.
     pub(super) fn busy(&self) -> impl Iterator<Item = (TargetId, u64)> {
-        self.0.iter().map(|(id, counted)| (id, counted.dispatched)).filter(|(_, attempts)| *attempts > 0)
+        self.attempts.iter().map(|(id, of)| (id, of.dispatched)).filter(|(_, attempts)| *attempts > 0)
     }
 }
 
-impl Counted {
-    fn new() -> Self {
-        Self { dispatched: 0, accepted: 0, refused: 0, hold: Twin::default(), response: Samples::of_many() }
+impl Served {
+    fn nothing() -> Self {
+        Self { hold: Twin::default(), response: Samples::of_many() }
     }
 }
 
@@ -78,7 +87,8 @@ pub(super) fn table(fold: &Fold, facts: &RunFacts, window: Window) -> Vec<Target
     for of_process in &facts.counters.targets {
         counters.entry(of_process.target).or_default().push(of_process);
     }
-    let counted = fold.targets.0.iter().map(|(id, _)| id);
+    let PerTarget { attempts, served } = &fold.targets;
+    let counted = attempts.iter().map(|(id, _)| id).chain(served.iter().map(|(id, _)| id));
     let mut all: Vec<TargetId> = events.keys().chain(counters.keys()).copied().chain(counted).collect();
     all.sort_unstable();
     all.dedup();
@@ -97,8 +107,10 @@ fn row(
     facts: &RunFacts,
     window: Window,
 ) -> TargetReport {
-    let none = Counted::new();
-    let target = fold.targets.0.get(id).unwrap_or(&none);
+    let (no_attempt, nothing) = (Attempts::default(), Served::nothing());
+    let attempts = fold.targets.attempts.get(id).unwrap_or(&no_attempt);
+    let Served { hold, response } = fold.targets.served.get(id).unwrap_or(&nothing);
+    let responses = response.summary();
     let first = |what| events.iter().find(|e| e.what == what).map(|e| e.at);
     let ended = |e: &&&FleetEvent| matches!(e.what, FleetWhat::Stopped | FleetWhat::GivenUp | FleetWhat::StartFailed);
     let counted = |field: fn(&TargetCounters) -> u64, recorded: u64| {
@@ -116,9 +128,9 @@ fn row(
     let gauging = &fold.gauging;
     TargetReport {
         id,
-        requests: gauging.recorded().then_some(target.dispatched),
-        accepted: counted(|c| c.accepted, target.accepted),
-        refused: counted(|c| c.refused, target.refused),
+        requests: gauging.recorded().then_some(attempts.dispatched),
+        accepted: counted(|c| c.accepted, attempts.accepted),
+        refused: counted(|c| c.refused, attempts.refused),
         restarts: events.iter().filter(|e| e.what == FleetWhat::Restarting).count() as u64,
         started_ns: first(FleetWhat::Starting).or(ready_ns),
         ready_ns,
@@ -128,7 +140,7 @@ fn row(
         cpu: gauging.both_of(id, TargetGauges::cpu, CPU_SCALE),
         cpu_cores: cores(|c| c.cpu),
         cpu_cores_burned: cores(|c| c.cpu_burned),
-        hold: target.hold.get(&target.response).summary(),
-        response: target.response.summary(),
+        hold: hold.summary(&responses),
+        response: responses,
     }
 }

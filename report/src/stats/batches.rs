@@ -38,23 +38,51 @@ impl Batches {
     pub(super) fn add(&mut self, mut values: &[u64]) -> u128 {
         let mut all = 0;
         while !values.is_empty() {
-            if self.filled == self.length {
-                self.begin();
-            }
-            let room = (self.length - self.filled).min(values.len() as u64);
-            let (now, later) = values.split_at(room as usize);
-            let sum = now.iter().map(|value| u128::from(*value)).sum::<u128>();
-            if let Some(of_batch) = self.sums.last_mut() {
-                *of_batch += sum as f64;
-            }
-            if let Some(classes) = self.spread.as_mut().and_then(|spread| spread.last_mut()) {
+            let (now, later) = values.split_at(self.room_for(values.len() as u64) as usize);
+            let sum = sum(now);
+            self.fill(now.len() as u64, sum);
+            if let Some(classes) = self.classes() {
                 now.iter().for_each(|value| classes[class(*value, CLASS_BITS)] += 1);
             }
-            self.filled += room;
             all += sum;
             values = later;
         }
         all
+    }
+
+    /// As [`Self::add`], of `n` times the same value.
+    pub(super) fn add_alike(&mut self, value: u64, mut n: u64) -> u128 {
+        let all = u128::from(value) * u128::from(n);
+        while n > 0 {
+            let now = self.room_for(n);
+            self.fill(now, u128::from(value) * u128::from(now));
+            if let Some(classes) = self.classes() {
+                classes[class(value, CLASS_BITS)] += now as u32;
+            }
+            n -= now;
+        }
+        all
+    }
+
+    /// How many of `n` values go into the last batch, which is a new one if there was no room.
+    fn room_for(&mut self, n: u64) -> u64 {
+        if self.filled == self.length {
+            self.begin();
+        }
+        (self.length - self.filled).min(n)
+    }
+
+    /// So many more values, with this sum, are in the last batch.
+    fn fill(&mut self, n: u64, sum: u128) {
+        self.filled += n;
+        if let Some(of_batch) = self.sums.last_mut() {
+            *of_batch += sum as f64;
+        }
+    }
+
+    /// How the values of the last batch are spread.
+    fn classes(&mut self) -> Option<&mut [u32; CLASSES]> {
+        self.spread.as_mut()?.last_mut().map(|classes| &mut **classes)
     }
 
     fn begin(&mut self) {
@@ -115,6 +143,16 @@ impl Batches {
         n / factor.max(1.0)
     }
 }
+
+/// The sum of the values. Halves of them, side by side: a wider sum is added to one value at a time.
+fn sum(values: &[u64]) -> u128 {
+    let halves = |(low, high): (u64, u64), value: &u64| (low + (value & HALF), high + (value >> 32));
+    let sums = values.chunks(HALF as usize).map(|chunk| chunk.iter().fold((0, 0), halves));
+    sums.map(|(low, high)| u128::from(low) + (u128::from(high) << 32)).sum()
+}
+
+/// The lower half of a value; and so many halves have a sum that is no overflow.
+const HALF: u64 = u32::MAX as u64;
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,8 @@ use hdrhistogram::Histogram;
 
 use super::QUANTILES;
 use super::binomial::ranks;
-use super::sample::{Quantile, Summary, needed, rank};
+use super::by_rank::{needed, rank};
+use super::sample::{Quantile, Summary};
 
 /// Fewer groups than this do not tell a variance; then what the mean is worth has to do.
 const FEWEST: usize = 10;

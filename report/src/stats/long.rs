@@ -30,17 +30,22 @@ impl Long {
     /// More values.
     pub(super) fn count(&mut self, values: &[u64]) {
         let Some(first) = values.first().copied() else { return };
-        let n = values.len() as u64;
-        self.n += n;
-        // They often are the same: without a network a sender is never late.
+        // They often are the same: an injected delay that only some requests meet.
         if values.iter().all(|value| *value == first) {
-            self.by_class.add(first, n);
-            self.ends = (self.ends.0.min(first), self.ends.1.max(first));
-        } else {
-            self.by_class.add_all(values);
-            self.ends = values.iter().fold(self.ends, |(low, high), value| (low.min(*value), high.max(*value)));
+            return self.count_alike(first, values.len() as u64);
         }
+        self.n += values.len() as u64;
+        self.by_class.add_all(values);
+        self.ends = values.iter().fold(self.ends, |(low, high), value| (low.min(*value), high.max(*value)));
         self.sum += self.batches.add(values);
+    }
+
+    /// `n` times the same value.
+    pub(super) fn count_alike(&mut self, value: u64, n: u64) {
+        self.n += n;
+        self.by_class.add(value, n);
+        self.ends = (self.ends.0.min(value), self.ends.1.max(value));
+        self.sum += self.batches.add_alike(value, n);
     }
 
     pub(super) fn len(&self) -> u64 {

@@ -3,6 +3,7 @@
 
 mod batches;
 mod binomial;
+mod by_rank;
 mod classes;
 #[cfg(test)]
 mod coverage;
@@ -15,12 +16,14 @@ mod student;
 mod twin;
 mod weighted;
 
-pub use sample::{Quantile, Summary, needed};
+pub use by_rank::needed;
+pub use sample::{Quantile, Summary};
 pub use weighted::{GaugeQuantile, GaugeSummary};
 
+pub(crate) use by_rank::exact_quantile;
 pub(crate) use groups::Groups;
 pub(crate) use mser::BatchMeans;
-pub(crate) use sample::{Samples, exact_quantile};
+pub(crate) use sample::Samples;
 pub(crate) use student::student;
 pub(crate) use twin::Twin;
 pub(crate) use weighted::{Weighted, plain_option};

@@ -5,10 +5,12 @@
 
 use std::borrow::Cow;
 
+use galton_core::prefetch::prefetch;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use super::binomial::{ALPHA, ranks};
+use super::binomial::ranks;
+use super::by_rank::{ByRank, needed, rank, selected};
 use super::classes::{new_histogram, record};
 use super::long::Long;
 use super::{QUANTILES, effective};
@@ -24,6 +26,11 @@ const TOGETHER: usize = 1 << 9;
 /// Durations in order of time, in nanoseconds. Some may be censored: then the value is what was waited, at least.
 #[derive(Clone, Debug)]
 pub(crate) struct Samples {
+    /// The first value, and how often it came until now, as long as there is no other one: without a network a sender is never
+    /// late.
+    alike: (u64, u64),
+    /// There are others; then all values are below.
+    varied: bool,
     /// All of them; of a long sample, those that are not counted yet.
     values: Vec<u64>,
     /// So many values are kept at once.
@@ -89,15 +96,69 @@ impl Samples {
     }
 
     pub(super) fn keeping(most: usize, digits: u8) -> Self {
-        Self { values: Vec::new(), room: most, long: None, censored: 0, digits }
+        Self { alike: (0, 0), varied: false, values: Vec::new(), room: most, long: None, censored: 0, digits }
     }
 
     #[inline]
     pub(crate) fn push(&mut self, value: u64) {
+        if self.varied {
+            return self.keep(value);
+        }
+        let (first, n) = self.alike;
+        if n > 0 && value != first {
+            return self.push_other(value);
+        }
+        self.alike = (value, n + 1);
+    }
+
+    #[inline]
+    fn keep(&mut self, value: u64) {
         if self.values.len() == self.room {
             self.count();
         }
         self.values.push(value);
+    }
+
+    #[cold]
+    fn push_other(&mut self, value: u64) {
+        self.write_out();
+        self.varied = true;
+        self.keep(value);
+    }
+
+    /// Keeps the values that are alike, as if each had been kept when it came.
+    fn write_out(&mut self) {
+        let (value, n) = std::mem::take(&mut self.alike);
+        let at_first = n.min(self.room as u64);
+        self.values.resize(at_first as usize, value);
+        let mut later = n - at_first;
+        if later == 0 {
+            return;
+        }
+        self.count();
+        if let Some(long) = &mut self.long {
+            while later > TOGETHER as u64 {
+                long.count_alike(value, TOGETHER as u64);
+                later -= TOGETHER as u64;
+            }
+        }
+        self.values.resize(later as usize, value);
+    }
+
+    /// The sample with all its values kept.
+    fn written_out(&self) -> Cow<'_, Self> {
+        if self.alike.1 == 0 {
+            return Cow::Borrowed(self);
+        }
+        let mut all = self.clone();
+        all.write_out();
+        Cow::Owned(all)
+    }
+
+    /// Fetches where the next value goes, which comes soon.
+    #[inline]
+    pub(crate) fn fetch(&self) {
+        self.values.last().into_iter().for_each(prefetch);
     }
 
     #[cold]
@@ -132,7 +193,7 @@ impl Samples {
 
     /// How many values there are.
     pub(crate) fn len(&self) -> u64 {
-        self.long.as_ref().map_or(0, |long| long.len()) + self.values.len() as u64
+        self.alike.1 + self.long.as_ref().map_or(0, |long| long.len()) + self.values.len() as u64
     }
 
     /// Every value with how often it is there, ascending; of a long sample, to its digits.
@@ -142,7 +203,8 @@ impl Samples {
             recorded.map(|v| (v.value_iterated_to(), v.count_since_last_iteration())).collect()
         };
         let each = |sorted: Vec<u64>| sorted.into_iter().map(|value| (value, 1)).collect();
-        self.counted().map_or_else(|| each(self.sorted()), |long| recorded(&long.histogram()))
+        let all = self.written_out();
+        all.counted().map_or_else(|| each(all.sorted()), |long| recorded(&long.histogram()))
     }
 
     /// The quantile `q`, however small the sample is; none: no values.
@@ -150,14 +212,24 @@ impl Samples {
         self.quantiles_of(&[q])[0]
     }
 
-    /// Several, with the sample sorted once.
+    /// Several at once.
     pub(crate) fn quantiles_of(&self, qs: &[f64]) -> Vec<Option<u64>> {
+        if let (value, 1..) = self.alike {
+            return vec![Some(value); qs.len()];
+        }
+        if self.long.is_none() {
+            return selected(self.values.clone(), qs);
+        }
         let by_rank = self.by_rank();
         qs.iter().map(|q| by_rank.quantile(*q)).collect()
     }
 
     /// All figures.
     pub(crate) fn summary(&self) -> Summary {
+        self.written_out().figures()
+    }
+
+    fn figures(&self) -> Summary {
         let by_rank = self.by_rank();
         let (mean, std) = match &by_rank {
             ByRank::Exact(_) => moments(&self.values),
@@ -236,64 +308,14 @@ impl Samples {
 
     /// The mergeable form: nanoseconds with three significant digits.
     pub(crate) fn histogram(&self) -> Histogram<u64> {
-        if let Some(long) = self.counted() {
+        let all = self.written_out();
+        if let Some(long) = all.counted() {
             return long.histogram();
         }
         let mut histogram = new_histogram(3);
-        self.values.iter().for_each(|value| record(&mut histogram, *value, 1));
+        all.values.iter().for_each(|value| record(&mut histogram, *value, 1));
         histogram
     }
-}
-
-/// The values in order.
-enum ByRank<'a> {
-    Exact(Vec<u64>),
-    Long(Cow<'a, Long>, Box<Histogram<u64>>),
-}
-
-impl ByRank<'_> {
-    fn len(&self) -> u64 {
-        match self {
-            Self::Exact(sorted) => sorted.len() as u64,
-            Self::Long(long, _) => long.len(),
-        }
-    }
-
-    /// The value of this rank, from 1.
-    fn at(&self, rank: u64) -> Option<u64> {
-        match self {
-            Self::Exact(sorted) => sorted.get(rank.checked_sub(1)? as usize).copied(),
-            Self::Long(long, _) if rank == 1 => Some(long.ends.0),
-            Self::Long(long, _) if rank == long.len() => Some(long.ends.1),
-            Self::Long(long, histogram) => {
-                let ends = long.ends;
-                // The library rounds the rank up: half a value less reaches the one that is meant.
-                let value = histogram.value_at_quantile((rank as f64 - 0.5) / histogram.len() as f64);
-                Some(value.clamp(ends.0, ends.1))
-            }
-        }
-    }
-
-    /// The smallest value with a cumulative count of at least ⌈q·n⌉.
-    fn quantile(&self, q: f64) -> Option<u64> {
-        if self.len() == 0 { None } else { self.at(rank(self.len(), q)) }
-    }
-}
-
-/// How many values it takes for a 95 % upper bound of the `q`-quantile, 0 < `q` ≤ 1; 1 for the largest.
-pub fn needed(q: f64) -> u64 {
-    if q >= 1.0 { 1 } else { (ALPHA.ln() / q.ln()).ceil() as u64 }
-}
-
-/// The smallest value with a cumulative count of at least ⌈q·n⌉; none: no values.
-pub(crate) fn exact_quantile(sorted: &[u64], q: f64) -> Option<u64> {
-    sorted.get(rank(sorted.len() as u64, q) as usize - 1).copied()
-}
-
-/// ⌈q·n⌉, from 1. Exact in millionths: 0.9999 · 10 000 in floating point is above 9 999.
-pub(super) fn rank(n: u64, q: f64) -> u64 {
-    let millionths = (q * 1e6).round() as u128;
-    ((millionths * u128::from(n)).div_ceil(1_000_000) as u64).max(1)
 }
 
 /// Mean and standard deviation, rounded.
@@ -312,6 +334,7 @@ fn moments(values: &[u64]) -> (Option<u64>, Option<u64>) {
 mod tests {
     use galton_core::rng::{KeyedRng, Purpose};
 
+    use super::super::by_rank::exact_quantile;
     use super::*;
 
     fn samples(values: impl IntoIterator<Item = u64>) -> Samples {
@@ -336,6 +359,31 @@ mod tests {
         let naive = |q: f64| (1..=7).find(|k| *k as f64 >= q * 7.0).unwrap();
         for q in [0.5, 0.8, 0.9, 0.95, 1.0] {
             assert_eq!(samples(1..=7).quantile_of(q), Some(naive(q)));
+        }
+    }
+
+    #[test]
+    fn quantiles_are_found_in_any_order() {
+        let mut rng = KeyedRng::new(5, Purpose::Hold, 2);
+        let values: Vec<u64> = (0..500).map(|_| u64::from(rng.below(300))).collect();
+        let sorted = samples(values.iter().copied()).sorted();
+        let qs = [0.9, 0.1, 0.1, 0.5, 0.99, 1.0];
+        let expected = qs.map(|q| exact_quantile(&sorted, q));
+        assert_eq!(samples(values).quantiles_of(&qs), expected);
+    }
+
+    #[test]
+    fn values_that_are_alike_count_as_any_others() {
+        for n in [0, 1, 15, 16, 17, 700, 1_040, 1_041, 3_000] {
+            let (mut alike, mut kept) = (Samples::keeping(16, 3), Samples::keeping(16, 3));
+            kept.varied = true;
+            for value in std::iter::repeat_n(7, n).chain([9]).take(n + usize::from(n % 2 == 1)) {
+                alike.push(value);
+                kept.push(value);
+            }
+            assert_eq!((alike.len(), alike.summary()), (kept.len(), kept.summary()), "{n}");
+            assert_eq!((alike.counts(), alike.quantile_of(0.5)), (kept.counts(), kept.quantile_of(0.5)));
+            assert_eq!(alike.written_out().values, kept.values);
         }
     }
 

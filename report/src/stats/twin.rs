@@ -1,6 +1,6 @@
 //! A sample that is mostly another one.
 
-use super::Samples;
+use super::{Samples, Summary};
 
 /// A sample kept apart from its original from the first value on in which they differ: a run without a network has its
 /// service latencies for nothing, and one in which nobody waits its holds.
@@ -30,6 +30,11 @@ impl Twin {
     /// From here on, a sample of its own.
     pub(crate) fn part(&mut self, original: &Samples) -> &mut Samples {
         self.0.get_or_insert_with(|| Box::new(original.clone()))
+    }
+
+    /// All figures; those of the original are known.
+    pub(crate) fn summary(&self, of_original: &Summary) -> Summary {
+        self.0.as_ref().map_or_else(|| of_original.clone(), |own| own.summary())
     }
 
     /// The sample.

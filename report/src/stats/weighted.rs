@@ -87,9 +87,9 @@ impl Weighted {
         let mean = self.area() as f64 / total as f64;
         let square = |(v, w): (usize, &u64)| (v as f64 - mean).powi(2) * *w as f64;
         let variance = self.weights.iter().enumerate().map(square).sum::<f64>() / total as f64;
-        let quantile = |q| {
+        let quantile = |(q, value): (f64, usize)| {
             let needs_n = samples.and_then(|n| Some(needed(q)).filter(|needed| n < *needed));
-            let value = if needs_n.is_some() { None } else { Some(self.quantile(q) as f64 / scale) };
+            let value = if needs_n.is_some() { None } else { Some(value as f64 / scale) };
             GaugeQuantile { q, value, needs_n }
         };
         Some(GaugeSummary {
@@ -97,19 +97,22 @@ impl Weighted {
             min: min as f64 / scale,
             mean: mean / scale,
             std: variance.sqrt() / scale,
-            quantiles: QUANTILES.into_iter().map(quantile).collect(),
+            quantiles: QUANTILES.into_iter().zip(self.quantiles(total)).map(quantile).collect(),
         })
     }
 
-    fn quantile(&self, q: f64) -> usize {
-        let millionths = (q * 1e6).round() as u128;
-        let wanted = (millionths * u128::from(self.total())).div_ceil(1_000_000).max(1);
-        let mut seen = 0;
-        let reached = |weight: &u64| {
-            seen += u128::from(*weight);
-            seen >= wanted
-        };
-        self.weights.iter().position(reached).unwrap_or_default()
+    /// Those of [`QUANTILES`], which ascend, in one go. `total`: that of the weights.
+    fn quantiles(&self, total: u64) -> [usize; QUANTILES.len()] {
+        let (mut seen, mut next) = (0, 0);
+        QUANTILES.map(|q| {
+            let millionths = (q * 1e6).round() as u128;
+            let wanted = (millionths * u128::from(total)).div_ceil(1_000_000).max(1);
+            while seen < wanted && next < self.weights.len() {
+                seen += u128::from(self.weights[next]);
+                next += 1;
+            }
+            if seen < wanted { 0 } else { next - 1 }
+        })
     }
 }
 

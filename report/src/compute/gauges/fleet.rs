@@ -1,66 +1,21 @@
 //! The fleet during a replay: which targets there are, what each of them holds, and what is free.
 
+use galton_core::prefetch::prefetch;
 use galton_core::record::{FleetEvent, FleetWhat};
 use galton_core::{Nanos, Scenario, TargetId};
 
 use super::sampler::{Area, Position, Sampler, Weights};
+use super::target::{Load, Measure, STEPS, Step, TargetGauges, Units};
+use crate::compute::bounds::Bounds;
 use crate::compute::by_target::ByTarget;
-
-/// The gauges of one target, from ready to its end, draining included.
-#[derive(Clone, Debug)]
-pub(crate) struct TargetGauges {
-    held: u32,
-    ready: bool,
-    serving: bool,
-    demanded: Units,
-    /// Requests in flight, and CPU demanded.
-    holding: Sampler<2>,
-    /// CPU demanded, in millionths of a unit, over the run.
-    cpu_over_time: Area<1>,
-    measured: Box<Measured>,
-}
-
-/// CPU that was really spent, where requests say so.
-#[derive(Clone, Debug, Default)]
-struct Measured {
-    spent: Units,
-    cpu: Sampler<1>,
-}
-
-/// CPU units of what is held, in millionths: whole, so that they come back to 0.
-#[derive(Clone, Copy, Debug, Default)]
-struct Units(i64);
-
-impl Units {
-    #[inline]
-    fn of(units: f64) -> Self {
-        Self((units * 1e6 + 0.5) as i64)
-    }
-
-    /// In thousandths of a capacity, of which one millionth of a unit is `part`.
-    #[inline]
-    fn thousandths(self, part: f64) -> usize {
-        // By way of a signed number: a processor has no instruction for the other.
-        (self.0 as f64 * part * super::CPU_SCALE + 0.5) as i64 as usize
-    }
-}
-
-/// What one request takes of a target.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Load {
-    /// CPU demanded, in units.
-    pub(crate) demanded: f64,
-    /// CPU really spent, in units.
-    pub(crate) spent: f64,
-}
 
 /// The whole fleet.
 #[derive(Clone, Debug)]
 pub(crate) struct FleetState {
     limit: u32,
-    /// What a millionth of a CPU unit is of a target's capacity.
-    part: f64,
+    measure: Measure,
     bucket: Nanos,
+    seats: ByTarget<Seats>,
     pub(crate) targets: ByTarget<TargetGauges>,
     /// Requests in flight, and free slots.
     slots: Sampler<2>,
@@ -74,53 +29,32 @@ pub(crate) struct FleetState {
     ready_over_time: Area<1>,
 }
 
-// === impl TargetGauges ===
+/// What a target holds now. Small, and apart from its gauges: this is looked at in every step.
+#[derive(Clone, Debug, Default)]
+struct Seats {
+    held: u32,
+    ready: bool,
+    /// What its gauges have not gone through.
+    steps: Vec<Step>,
+}
 
-impl TargetGauges {
-    fn new(bucket: Nanos) -> Self {
-        Self {
-            held: 0,
-            ready: false,
-            serving: false,
-            demanded: Units::default(),
-            holding: Sampler::default(),
-            cpu_over_time: Area::new(bucket),
-            measured: Box::default(),
-        }
-    }
+// === impl Seats ===
 
-    pub(crate) fn in_flight(&self) -> &Weights {
-        self.holding.weights(0)
-    }
-
-    pub(crate) fn cpu(&self) -> &Weights {
-        self.holding.weights(1)
-    }
-
-    /// As `cpu`, from what was really spent instead of demanded.
-    pub(crate) fn cpu_measured(&self) -> &Weights {
-        self.measured.cpu.weights(0)
-    }
-
-    fn begin(&mut self, here: Position) {
-        self.holding.begin(here);
-        self.measured.cpu.begin(here);
-    }
-
-    fn end(&mut self, here: Position) {
-        self.holding.end(here);
-        self.measured.cpu.end(here);
+impl Seats {
+    fn free(&self, limit: u32) -> u32 {
+        limit.saturating_sub(self.held)
     }
 }
 
 // === impl FleetState ===
 
 impl FleetState {
-    pub(super) fn new(scenario: &Scenario, here: Position, bucket: Nanos) -> Self {
+    pub(super) fn new(scenario: &Scenario, here: Position, bounds: &Bounds) -> Self {
         let mut all = Self {
             limit: scenario.targets.max_concurrency,
-            part: 1e-6 / scenario.targets.cpu_capacity,
-            bucket,
+            measure: Measure { window: bounds.window, part: 1e-6 / scenario.targets.cpu_capacity },
+            bucket: bounds.bucket,
+            seats: ByTarget::default(),
             targets: ByTarget::default(),
             slots: Sampler::default(),
             ready: Sampler::default(),
@@ -128,8 +62,8 @@ impl FleetState {
             ready_count: 0,
             free: 0,
             free_targets: 0,
-            slots_over_time: Area::new(bucket),
-            ready_over_time: Area::new(bucket),
+            slots_over_time: Area::new(bounds.bucket),
+            ready_over_time: Area::new(bounds.bucket),
         };
         all.slots.begin(here);
         all.ready.begin(here);
@@ -166,8 +100,8 @@ impl FleetState {
 
     /// The share of its CPU that was asked of a target, over time.
     pub(crate) fn cpu_over_time(&self, id: TargetId) -> Option<Vec<f64>> {
-        let area = &self.targets.get(id)?.cpu_over_time;
-        Some(area.means(0).map(|millionths| millionths * self.part).collect())
+        let part = self.measure.part;
+        Some(self.targets.get(id)?.cpu_over_time().map(|millionths| millionths * part).collect())
     }
 
     /// The share of the ready targets' slots that was taken, over time.
@@ -178,14 +112,14 @@ impl FleetState {
 
     /// Ready targets with a free slot. A target that has just refused was full, whatever the hosts have seen of it so far.
     pub(super) fn free_targets(&self, but: Option<TargetId>) -> u32 {
-        let counted = |id| self.targets.get(id).is_some_and(|t| t.ready && t.held < self.limit);
+        let counted = |id| self.seats.get(id).is_some_and(|target| target.ready && target.held < self.limit);
         self.free_targets - u32::from(but.is_some_and(counted))
     }
 
-    /// Fetches the gauges of a target whose turn comes soon.
+    /// Fetches what the next step of a target needs, whose turn comes soon.
     #[inline]
     pub(super) fn fetch(&self, id: TargetId) {
-        self.targets.fetch(id);
+        self.seats.get(id).and_then(|target| target.steps.last()).into_iter().for_each(prefetch);
     }
 
     /// A target's state changes.
@@ -197,18 +131,17 @@ impl FleetState {
             FleetWhat::Died | FleetWhat::GivenUp | FleetWhat::StartFailed | FleetWhat::Stopped => (false, false),
             _ => return,
         };
-        let bucket = self.bucket;
-        let target = self.targets.of(id, || TargetGauges::new(bucket));
+        let seats = self.seats.of(id, Seats::default);
         // Leaves the sums with the old state, and comes back with the new one.
-        let by = i64::from(ready) - i64::from(target.ready);
-        target.ready = ready;
-        let free = i64::from(self.limit.saturating_sub(target.held));
+        let by = i64::from(ready) - i64::from(seats.ready);
+        seats.ready = ready;
+        let free = i64::from(seats.free(self.limit));
         self.ready_count = self.ready_count.wrapping_add_signed(by as i32);
         self.free_targets = self.free_targets.wrapping_add_signed(if free > 0 { by as i32 } else { 0 });
-        if target.serving != serving {
-            target.serving = serving;
-            if serving { target.begin(here) } else { target.end(here) }
-        }
+        let (bucket, steps) = (self.bucket, std::mem::take(&mut seats.steps));
+        let target = self.targets.of(id, || TargetGauges::new(bucket));
+        target.go_through(&steps, self.measure);
+        target.serve(here, serving);
         self.ready.set(here, [self.ready_count as usize]);
         self.ready_over_time.rise(at, [by]);
         self.publish(here, at, 0, by * free);
@@ -217,26 +150,34 @@ impl FleetState {
     /// An attempt begins (+1) or ends (−1) to be held by a target.
     #[inline]
     pub(super) fn hold(&mut self, here: Position, at: Nanos, id: TargetId, by: i32, load: Load) {
-        let (limit, part, bucket) = (self.limit, self.part, self.bucket);
-        let target = self.targets.of(id, || TargetGauges::new(bucket));
-        let free_before = limit.saturating_sub(target.held);
-        target.held = target.held.saturating_add_signed(by);
-        let demanded = i64::from(by) * Units::of(load.demanded).0;
-        target.demanded.0 += demanded;
-        target.holding.set(here, [target.held as usize, target.demanded.thousandths(part)]);
-        target.cpu_over_time.rise(at, [demanded]);
-        if load.spent > 0.0 {
-            let Measured { spent, cpu } = &mut *target.measured;
-            spent.0 += i64::from(by) * Units::of(load.spent).0;
-            cpu.set(here, [spent.thousandths(part)]);
-        }
+        let seats = self.seats.of(id, Seats::default);
+        let free_before = seats.free(self.limit);
+        seats.held = seats.held.saturating_add_signed(by);
+        let demanded = Units::of(load.demanded, by);
+        seats.steps.push(Step { at, samples: here.samples, demanded, held: seats.held });
         let mut freed = 0;
-        if target.ready {
-            let free = limit.saturating_sub(target.held);
+        if seats.ready {
+            let free = seats.free(self.limit);
             freed = i64::from(free) - i64::from(free_before);
             self.free_targets = self.free_targets + u32::from(free > 0) - u32::from(free_before > 0);
         }
+        if seats.steps.len() == STEPS {
+            self.go_through(id);
+        }
+        if load.spent > 0.0 {
+            let bucket = self.bucket;
+            let target = self.targets.of(id, || TargetGauges::new(bucket));
+            target.spend(here, Units::of(load.spent, by), self.measure);
+        }
         self.publish(here, at, i64::from(by), freed);
+    }
+
+    /// A target's gauges go through the steps that wait.
+    fn go_through(&mut self, id: TargetId) {
+        let bucket = self.bucket;
+        let steps = &mut self.seats.of(id, Seats::default).steps;
+        self.targets.of(id, || TargetGauges::new(bucket)).go_through(steps, self.measure);
+        steps.clear();
     }
 
     /// The run is over: settles every gauge.
@@ -245,10 +186,9 @@ impl FleetState {
         self.ready.end(here);
         self.slots_over_time.finish(at);
         self.ready_over_time.finish(at);
-        for target in self.targets.values_mut() {
-            target.end(here);
-            target.cpu_over_time.finish(at);
-        }
+        let waiting: Vec<TargetId> = self.seats.iter().map(|(id, _)| id).collect();
+        waiting.into_iter().for_each(|id| self.go_through(id));
+        self.targets.values_mut().for_each(|target| target.finish(here, at));
     }
 
     /// So many more requests are in flight, and so many more slots are free.

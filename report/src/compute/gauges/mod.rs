@@ -12,10 +12,11 @@ mod events;
 mod fleet;
 mod replay;
 mod sampler;
+mod target;
 
 pub(crate) use events::{EventKind, in_order};
-pub(crate) use fleet::{Load, TargetGauges};
 pub(crate) use replay::{Gauging, SlotsAt, Vain};
+pub(crate) use target::{Load, TargetGauges};
 
 /// CPU utilisation is kept in thousandths of a target's capacity.
 pub(crate) const CPU_SCALE: f64 = 1e3;

@@ -7,8 +7,9 @@ use galton_core::scenario::{SampleOn, Scenario};
 use galton_core::{Nanos, TargetId};
 
 use super::CPU_SCALE;
-use super::fleet::{FleetState, Load};
+use super::fleet::FleetState;
 use super::sampler::{Position, Weights};
+use super::target::Load;
 use crate::compute::bounds::Bounds;
 use crate::compute::window::Window;
 use crate::model::{BothSamplings, Gauges};
@@ -57,7 +58,7 @@ impl Gauging {
         let here = Position { samples: 0, time: bounds.window.start };
         let kinds = [SampleOn::LbDecision, SampleOn::RequestComplete, SampleOn::TopologyChange];
         Self {
-            fleet: FleetState::new(scenario, here, bounds.bucket),
+            fleet: FleetState::new(scenario, here, bounds),
             at_fleet_events: Vec::new(),
             window: bounds.window,
             sample_on: kinds.map(|on| scenario.sampling.sample_on.contains(&on)),

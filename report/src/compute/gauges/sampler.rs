@@ -1,6 +1,7 @@
 //! Gauges that change together, under both samplings, and their integrals over equal buckets of time.
 
 use galton_core::Nanos;
+use galton_core::prefetch::prefetch;
 
 use crate::stats::Weighted;
 
@@ -17,23 +18,8 @@ pub(crate) struct Sampler<const N: usize> {
     values: [u32; N],
     since: Position,
     exists: bool,
-    /// How many of the spans are in use.
-    waiting: usize,
-    /// What is not in the weights yet. The weights of a large fleet are in no cache of the processor: it waits for those of several
-    /// spans at once, instead of for each.
-    spans: [Span<N>; SPANS],
     weights: [Weights; N],
 }
-
-/// For how long some gauges did not change.
-#[derive(Clone, Copy, Debug)]
-struct Span<const N: usize> {
-    values: [u32; N],
-    samples: u64,
-    time: u64,
-}
-
-const SPANS: usize = 8;
 
 /// Samples and nanoseconds by the value of a gauge, side by side: both change together.
 #[derive(Clone, Debug, Default)]
@@ -46,9 +32,8 @@ const LARGEST: u32 = 1 << 20;
 
 impl<const N: usize> Default for Sampler<N> {
     fn default() -> Self {
-        let spans = [Span { values: [0; N], samples: 0, time: 0 }; SPANS];
         let weights = std::array::from_fn(|_| Weights::default());
-        Self { values: [0; N], since: Position::default(), exists: false, waiting: 0, spans, weights }
+        Self { values: [0; N], since: Position::default(), exists: false, weights }
     }
 }
 
@@ -61,7 +46,6 @@ impl<const N: usize> Sampler<N> {
     /// The gauges cease to exist.
     pub(super) fn end(&mut self, here: Position) {
         self.settle(here);
-        self.weigh();
         self.exists = false;
     }
 
@@ -80,23 +64,11 @@ impl<const N: usize> Sampler<N> {
         if !self.exists {
             return;
         }
-        if self.waiting == SPANS {
-            self.weigh();
-        }
         let (samples, time) = (here.samples - self.since.samples, (here.time - self.since.time).0);
-        self.spans[self.waiting] = Span { values: self.values, samples, time };
-        self.waiting += 1;
-        self.since = here;
-    }
-
-    #[inline(never)]
-    fn weigh(&mut self) {
-        for Span { values, samples, time } in &self.spans[..self.waiting] {
-            for (weights, value) in self.weights.iter_mut().zip(values) {
-                weights.add(*value as usize, *samples, *time);
-            }
+        for (weights, value) in self.weights.iter_mut().zip(self.values) {
+            weights.add(value as usize, samples, time);
         }
-        self.waiting = 0;
+        self.since = here;
     }
 
     /// Of the gauge with this number.
@@ -121,6 +93,12 @@ impl Weights {
     fn add_above(&mut self, value: usize, samples: u64, time: u64) {
         self.0.resize(value + 1, (0, 0));
         self.add(value, samples, time);
+    }
+
+    /// Fetches the weights of a value that is left soon.
+    #[inline]
+    pub(super) fn fetch(&self, value: usize) {
+        self.0.get(value).into_iter().for_each(|(samples, _)| prefetch(samples));
     }
 
     /// What decisions met.
