@@ -100,8 +100,16 @@ impl Forward {
         loop {
             let attempt = match call.step().await {
                 Step::Answer(answer) => {
-                    outgoing.leave(&client);
-                    return own_response(&engine, &answer, seen, ongoing);
+                    let unread = outgoing.body.unread();
+                    if unread {
+                        client.leave_unread();
+                    }
+                    let mut response = own_response(&engine, &answer, seen, ongoing);
+                    if unread && !client.http2() {
+                        // The next request would begin behind what nobody reads.
+                        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                    }
+                    return response;
                 }
                 Step::Attempt(attempt) => attempt,
             };
@@ -159,13 +167,6 @@ impl Outgoing {
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = self.headers.clone();
         request
-    }
-
-    /// The client is answered whether or not all of its request has been read.
-    fn leave(&self, client: &Client) {
-        if self.body.unread() {
-            client.leave_unread();
-        }
     }
 
     /// Sends it to a target; how the attempt ended if there is nothing to forward.

@@ -87,6 +87,19 @@ fn a_body_that_stops_is_told_so_and_gives_its_slot_back() {
     });
 }
 
+#[test]
+fn an_answer_to_half_a_request_says_that_the_connection_ends() {
+    run(async {
+        let target = FakeTarget::http(1, |_| std::future::pending()).await;
+        let rig = Rig::start("least_conns", &[&target]).await;
+        let deadline = mono_ns() + 100_000_000;
+        let head = format!("POST / HTTP/1.1\r\nhost: a\r\ngalton-deadline-ns: {deadline}\r\n");
+        let reply = exchange(rig.addr, &format!("{head}content-length: 10\r\n\r\nhalf")).await;
+        assert!(reply.starts_with("HTTP/1.1 504 ") && reply.contains("connection: close\r\n"), "{reply}");
+        rig.settled().await;
+    });
+}
+
 /// A target whose response does not end.
 async fn endless() -> FakeTarget {
     FakeTarget::http(1, |_| async {
