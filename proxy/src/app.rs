@@ -93,7 +93,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let book = Book::create(args.role.book.as_deref())?;
     book.register(&registry)?;
     let hosts = hosts(&args)?;
-    let metrics = |host: &HostId| Metrics::new(book.clone(), &registry, *host);
+    let metrics = |host: &HostId| Metrics::new(book.clone(), *host);
     let metrics = hosts.iter().map(metrics).collect::<Result<Vec<_>, _>>()?;
     let listeners = listen(&args)?;
     let data = args.role.advertised(listeners[0][0].local_addr()?)?;

@@ -211,9 +211,9 @@ impl Engine {
     fn answered(&self, call: CallId, answer: Answer) {
         let metrics = &self.outside.metrics;
         metrics.answered(answer.outcome);
-        metrics.overhead.observe(self.clock.machine(answer.overhead) as f64 / 1e9);
+        metrics.overhead.observe_ns(self.clock.machine(answer.overhead));
         self.mail(call, |mail| {
-            metrics.duration.observe(mono_ns().saturating_sub(mail.recv_ns) as f64 / 1e9);
+            metrics.duration.observe_ns(mono_ns().saturating_sub(mail.recv_ns));
             mail.answered = true;
             mail.answer = Some(answer);
         });

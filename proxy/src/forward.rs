@@ -90,7 +90,7 @@ impl Forward {
             Err(why) => return Either::Right(malformed(client, why, ongoing)),
         };
         let call = Call::arrive(Rc::clone(&engine), asking);
-        engine.outside.metrics.pick.observe((mono_ns() - recv_ns) as f64 / 1e9);
+        engine.outside.metrics.pick.observe_ns(mono_ns() - recv_ns);
         Either::Left(Self { client: Rc::clone(client), engine, outgoing, call, ongoing, seen, version })
     }
 

@@ -1,15 +1,12 @@
 //! What the proxy counts: every family with its name, help and labels in one place.
 //!
-//! Counters and gauges are cells of the book, so that they survive a kill; time histograms are in the registry alone.
+//! All of it is in the book: memory that this thread writes, `/metrics` reads, and a kill leaves.
 
 use std::cell::RefCell;
 
-use anyhow::Context;
 use galton_core::host::AttemptEnd;
 use galton_core::{HostId, Outcome, TargetId};
-use galton_runtime::book::{Book, Cell, Kind};
-use galton_runtime::telemetry;
-use prometheus::{Histogram, HistogramOpts, Registry};
+use galton_runtime::book::{Book, Cell, Histogram, Kind};
 use rustc_hash::FxHashMap;
 
 /// The label of targets beyond what the book can hold.
@@ -72,11 +69,11 @@ struct TargetCells {
 // === impl Metrics ===
 
 impl Metrics {
-    /// Adds everything to the book and to the registry.
-    pub(crate) fn new(book: Book, registry: &Registry, host: HostId) -> anyhow::Result<Self> {
+    /// Adds everything to the book.
+    pub(crate) fn new(book: Book, host: HostId) -> anyhow::Result<Self> {
         let proxy = host.to_string();
         let counter = |name: &str, help: &str| book.cell(Kind::Counter, name, &[("proxy", &proxy)], help);
-        let histogram = |name: &str, help: &str| histogram(registry, name, help, &proxy);
+        let histogram = |name: &str, help: &str| book.histogram(name, &[("proxy", &proxy)], help);
         Ok(Self {
             received: counter("galton_proxy_received_total", "Requests whose head was read.")?,
             retries: counter("galton_proxy_retries_total", "Attempts after the first of a request.")?,
@@ -212,11 +209,4 @@ impl TargetCells {
             AttemptEnd::Closed { .. } => &self.closed,
         }
     }
-}
-
-fn histogram(registry: &Registry, name: &str, help: &str, proxy: &str) -> anyhow::Result<Histogram> {
-    let opts = HistogramOpts::new(name, help).const_label("proxy", proxy).buckets(telemetry::time_buckets());
-    let histogram = Histogram::with_opts(opts).with_context(|| format!("metric {name}"))?;
-    registry.register(Box::new(histogram.clone())).with_context(|| format!("metric {name}"))?;
-    Ok(histogram)
 }

@@ -7,6 +7,8 @@
 //! The file is a sequence of entries of 32 words: value, length and kind of the name, then the name. The length is stored
 //! last, so that an entry which its writer did not finish is not there. Nothing is ever moved or taken back.
 
+mod histogram;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -18,6 +20,7 @@ use anyhow::{Context as _, bail};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{MetricFamily, MetricType};
 
+pub use self::histogram::Histogram;
 use crate::families;
 use crate::mapped::{self, Words};
 
@@ -36,6 +39,9 @@ const CAPACITY: usize = 65_536;
 
 const SECONDS: &str = "_seconds_total";
 const NANOSECONDS: &str = "_nanoseconds_total";
+/// The same of histograms.
+const SECONDS_OF: &str = "_seconds";
+const NANOSECONDS_OF: &str = "_nanoseconds";
 
 const SIZE: &str = "galton_book_series";
 const SIZE_HELP: &str = "Series in the book; at most 65536.";
@@ -73,6 +79,7 @@ struct Pages {
     entries: usize,
     series: HashMap<String, Cell>,
     families: BTreeMap<String, Family>,
+    histograms: BTreeMap<String, (String, Vec<histogram::Row>)>,
 }
 
 #[derive(Debug)]
@@ -106,6 +113,7 @@ impl Book {
             entries: 0,
             series: HashMap::new(),
             families: BTreeMap::new(),
+            histograms: BTreeMap::new(),
         };
         let size = Desc::new(SIZE.to_owned(), SIZE_HELP.to_owned(), Vec::new(), HashMap::new());
         Ok(Self { pages: Arc::new(Mutex::new(pages)), size: size.context("cannot describe the book")? })
@@ -123,12 +131,21 @@ impl Book {
         if pages.families.get(name).is_some_and(|family| family.kind != kind) {
             bail!("{name} is in the book as another kind than {kind:?}");
         }
-        let cell = pages.append(&series).with_context(|| format!("cannot add {series} to the book"))?;
+        let cell = pages.append(series)?;
         let row = (labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(), cell.clone());
         let family = || Family { kind, help: help.to_owned(), rows: Vec::new() };
         pages.families.entry(name.to_owned()).or_insert_with(family).rows.push(row);
-        pages.series.insert(series, cell.clone());
         Ok(cell)
+    }
+
+    /// A cell that is part of something else, which alone is printed.
+    fn hidden(&self, name: &str, labels: &[(&str, &str)]) -> anyhow::Result<Cell> {
+        let series = families::series(name, labels);
+        let mut pages = self.pages();
+        match pages.series.get(&series) {
+            Some(cell) => Ok(cell.clone()),
+            None => pages.append(series),
+        }
     }
 
     /// Prints the book as part of that registry's `/metrics`. One book per registry.
@@ -151,12 +168,20 @@ impl Collector for Book {
         let pages = self.pages();
         let size = std::iter::once((&[] as &[_], pages.entries as f64));
         let size = families::family(SIZE, SIZE_HELP, MetricType::GAUGE, size);
-        std::iter::once(size).chain(pages.families.iter().map(|(name, family)| family.collect(name))).collect()
+        let families = pages.families.iter().map(|(name, family)| family.collect(name));
+        let histograms = pages.histograms.iter().map(|(name, (help, rows))| histogram::collect(name, help, rows));
+        std::iter::once(size).chain(families).chain(histograms).collect()
     }
 }
 
 impl Pages {
-    fn append(&mut self, series: &str) -> anyhow::Result<Cell> {
+    fn append(&mut self, series: String) -> anyhow::Result<Cell> {
+        let cell = self.place(&series).with_context(|| format!("cannot add {series} to the book"))?;
+        self.series.insert(series, cell.clone());
+        Ok(cell)
+    }
+
+    fn place(&mut self, series: &str) -> anyhow::Result<Cell> {
         if series.len() > NAME_BYTES {
             bail!("the name has {} bytes, at most {NAME_BYTES} fit", series.len());
         }

@@ -11,16 +11,26 @@ pub(crate) fn family<'a>(
     kind: MetricType,
     rows: impl Iterator<Item = (&'a [(String, String)], f64)>,
 ) -> MetricFamily {
+    named(name, help, kind, rows.map(|(labels, value)| metric(kind, labels, value)).collect())
+}
+
+/// A family of these rows.
+pub(crate) fn named(name: &str, help: &str, kind: MetricType, rows: Vec<Metric>) -> MetricFamily {
     let mut family = MetricFamily::default();
     family.set_name(name.to_owned());
     family.set_help(help.to_owned());
     family.set_field_type(kind);
-    family.set_metric(rows.map(|(labels, value)| metric(kind, labels, value)).collect());
+    family.set_metric(rows);
     family
 }
 
+/// A row without a value.
+pub(crate) fn labelled(labels: &[(String, String)]) -> Metric {
+    Metric::from_label(labels.iter().map(label).collect())
+}
+
 fn metric(kind: MetricType, labels: &[(String, String)], value: f64) -> Metric {
-    let mut metric = Metric::from_label(labels.iter().map(label).collect());
+    let mut metric = labelled(labels);
     if kind == MetricType::COUNTER {
         let mut counter = Counter::default();
         counter.set_value(value);

@@ -300,7 +300,7 @@ pub(super) fn args(dir: &Path, scenario: &str, scaler: SocketAddr, more: &[&str]
 
 pub(super) fn metrics(dir: &Path) -> Rc<Metrics> {
     let book = Book::create(Some(&dir.join("book"))).unwrap();
-    Rc::new(Metrics::new(book, &prometheus::Registry::new(), HostId(0)).unwrap())
+    Rc::new(Metrics::new(book, HostId(0)).unwrap())
 }
 
 impl Rig {
