@@ -6,13 +6,14 @@
 //! `cargo test`.
 
 mod files;
+mod responses;
 mod texts;
 
 /// Reads some bytes.
 pub type Target = fn(&[u8]);
 
 /// All targets, by the name of their corpus.
-pub const TARGETS: [(&str, Target); 12] = [
+pub const TARGETS: [(&str, Target); 13] = [
     ("book", files::book),
     ("decisions", files::decisions),
     ("foreign_csv", texts::foreign_csv),
@@ -22,6 +23,7 @@ pub const TARGETS: [(&str, Target); 12] = [
     ("profile", texts::profile),
     ("prometheus", texts::prometheus),
     ("records_csv", texts::records_csv),
+    ("response", responses::response),
     ("scenario", texts::scenario),
     ("trace_csv", texts::trace_csv),
     ("watch_line", texts::watch_line),

@@ -33,7 +33,6 @@ use crate::alarm::Alarm;
 use crate::args::Args;
 use crate::beginning::Beginning;
 use crate::destination::{self, Destination};
-use crate::exchange::{Demands, Template};
 use crate::hosts;
 use crate::link::Dial;
 use crate::meters::Meters;
@@ -42,6 +41,7 @@ use crate::scribe::{self, TraceFile};
 use crate::sender::{Job, Order, Ran, Sender};
 use crate::settings::GRACE_NS;
 use crate::tally::Tally;
+use crate::template::{Demands, Template};
 
 /// What the admin port and the sending thread share.
 #[derive(Clone, Debug)]

@@ -9,8 +9,8 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Uri};
 
 use crate::args::RequestArgs;
-use crate::exchange::{Demands, Template};
 use crate::settings::UsageError;
+use crate::template::{Demands, Template};
 
 /// A body larger than this is read into memory by mistake: it is sent whole with every request.
 const MAX_BODY: u64 = 64 * 1024 * 1024;

@@ -4,57 +4,10 @@ use bytes::Bytes;
 use galton_core::wire::{self, header};
 use galton_core::{FailReason, Outcome, RejectReason, TargetId};
 use galton_runtime::mono_ns;
-use http::header::{HeaderName, HeaderValue};
-use http::{HeaderMap, Method, Request, Response, Uri};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use http::{HeaderMap, HeaderValue};
 
-use crate::link::{Dial, Link};
-
-const SEQ: HeaderName = HeaderName::from_static(header::SEQ);
-const DEADLINE_NS: HeaderName = HeaderName::from_static(header::DEADLINE_NS);
-const HOLD_NS: HeaderName = HeaderName::from_static(header::HOLD_NS);
-const CPU: HeaderName = HeaderName::from_static(header::CPU);
-const KEY: HeaderName = HeaderName::from_static(header::KEY);
-
-/// What all requests of a run have in common.
-#[derive(Clone, Debug)]
-pub(crate) struct Template {
-    method: Method,
-    uri: Uri,
-    /// All that a request has, with places for what is its own: a copy of a map costs less than to fill one.
-    headers: HeaderMap,
-    body: Bytes,
-    demands: Demands,
-}
-
-/// Which demands are sent.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Demands {
-    /// The hold time.
-    pub(crate) hold: bool,
-    /// The CPU.
-    pub(crate) cpu: bool,
-    /// A key.
-    pub(crate) key: bool,
-}
-
-/// What one request has of its own, in machine time.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ask {
-    /// [`galton_core::RequestId`].
-    pub(crate) request: u64,
-    /// Hold time.
-    pub(crate) hold_ns: u64,
-    /// CPU units.
-    pub(crate) cpu: f64,
-    /// Key.
-    pub(crate) key: Option<u32>,
-    /// The deadline that travels with it.
-    pub(crate) deadline_ns: u64,
-    /// When we give up ourselves.
-    pub(crate) give_up_ns: u64,
-}
+use crate::link::{Broken, Dial, Link};
+use crate::template::{Ask, Template};
 
 /// How a request ended, in machine time. What the headers did not say is `None`.
 #[derive(Clone, Copy, Debug)]
@@ -89,7 +42,7 @@ pub(crate) async fn exchange(dial: &Dial, link: &mut Option<Link>, template: &Te
     if open.use_again() {
         dial.count_reuse();
     }
-    let answer = open.exchange(template.request(ask), read).await.unwrap_or_else(|e| {
+    let answer = send_and_read(open, template, ask).await.unwrap_or_else(|e| {
         tracing::debug!("the connection broke: {e}");
         Answer::without_response(Outcome::Failed(FailReason::Reset))
     });
@@ -99,13 +52,13 @@ pub(crate) async fn exchange(dial: &Dial, link: &mut Option<Link>, template: &Te
     answer
 }
 
-/// Reads a response to its end, or to where it breaks.
-async fn read(response: Response<Incoming>) -> Answer {
-    let (head, mut body) = response.into_parts();
-    let mut answer = Answer::from_head(head.status.as_u16(), &head.headers);
+/// Reads the response to its end, or to where it breaks.
+async fn send_and_read(link: &mut Link, template: &Template, ask: Ask) -> Result<Answer, Broken> {
+    let (head, mut body) = link.send(template, ask).await?;
+    let mut answer = Answer::from_head(head.status().as_u16(), head.headers());
     while let Some(frame) = body.frame().await {
         match frame {
-            Ok(frame) => answer.body_bytes += frame.data_ref().map_or(0, |data| data.len() as u64),
+            Ok(frame) => answer.body_bytes += frame.data_ref().map_or(0, Bytes::len) as u64,
             Err(e) => {
                 tracing::debug!("the response broke off: {e}");
                 answer.outcome = Outcome::Failed(FailReason::Reset);
@@ -114,7 +67,8 @@ async fn read(response: Response<Incoming>) -> Answer {
         }
     }
     answer.end_ns = mono_ns();
-    answer
+    link.reuse(head.into_parts().0.headers);
+    Ok(answer)
 }
 
 /// The outcome that status and the value of `galton-outcome` tell.
@@ -134,47 +88,6 @@ fn outcome(status: u16, named: Option<&HeaderValue>) -> Outcome {
 
 fn parsed<T: std::str::FromStr>(headers: &HeaderMap, name: &str) -> Option<T> {
     headers.get(name)?.to_str().ok()?.parse().ok()
-}
-
-/// Puts a value in the place that the template left for it; an insertion would make the map grow first.
-fn fill(headers: &mut HeaderMap, name: &HeaderName, value: HeaderValue) {
-    if let Some(place) = headers.get_mut(name) {
-        *place = value;
-    }
-}
-
-// === impl Template ===
-
-impl Template {
-    /// For HTTP/1.1 the URI is path and query and `host` is among the headers; for HTTP/2 the URI is whole.
-    pub(crate) fn new(method: Method, uri: Uri, mut headers: HeaderMap, body: Bytes, demands: Demands) -> Self {
-        let own = [(SEQ, true), (DEADLINE_NS, true), (HOLD_NS, demands.hold), (CPU, demands.cpu), (KEY, demands.key)];
-        for (name, _) in own.into_iter().filter(|(_, sent)| *sent) {
-            headers.insert(name, HeaderValue::from_static(""));
-        }
-        Self { method, uri, headers, body, demands }
-    }
-
-    fn request(&self, ask: Ask) -> Request<Full<Bytes>> {
-        let mut request = Request::new(Full::new(self.body.clone()));
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.uri.clone();
-        let mut headers = self.headers.clone();
-        fill(&mut headers, &SEQ, HeaderValue::from(ask.request));
-        fill(&mut headers, &DEADLINE_NS, HeaderValue::from(ask.deadline_ns));
-        if self.demands.hold {
-            fill(&mut headers, &HOLD_NS, HeaderValue::from(ask.hold_ns));
-        }
-        if self.demands.cpu {
-            let cpu = HeaderValue::try_from(ask.cpu.to_string()).expect("a printed number is a header value");
-            fill(&mut headers, &CPU, cpu);
-        }
-        if let Some(key) = ask.key.filter(|_| self.demands.key) {
-            fill(&mut headers, &KEY, HeaderValue::from(key));
-        }
-        *request.headers_mut() = headers;
-        request
-    }
 }
 
 // === impl Answer ===

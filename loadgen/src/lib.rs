@@ -30,6 +30,7 @@ mod sender;
 mod settings;
 mod standalone;
 mod tally;
+mod template;
 #[cfg(test)]
 mod test_http2;
 #[cfg(test)]

@@ -6,23 +6,21 @@
 mod dial;
 mod shared;
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use galton_runtime::link::Link as OwnLink;
-use http::Request;
-use http_body_util::Full;
-use hyper::body::Incoming;
+use galton_runtime::http1::{Link as OwnLink, LinkError};
+use http::{HeaderMap, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http2;
 
 pub(crate) use self::dial::{Dial, LinkCounts, Protocol};
 use self::shared::Share;
-
-/// What is sent: a body that is there as a whole.
-pub(crate) type Outgoing = Request<Full<Bytes>>;
+use crate::template::{Ask, Template};
 
 /// How long a connection may take to become idle after its response was complete; it needs microseconds. One that does not
 /// (the server still reads the request) is closed.
@@ -37,7 +35,7 @@ pub(crate) struct Link {
 #[derive(Debug)]
 enum Kind {
     /// Driven by the lane's task.
-    Http1 { link: OwnLink<Full<Bytes>>, life: Life },
+    Http1 { link: Box<OwnLink<Full<Bytes>>>, life: Life, spare: HeaderMap },
     /// Driven by a task of its own.
     Http2 { requests: http2::SendRequest<Full<Bytes>>, share: Share },
 }
@@ -48,6 +46,26 @@ struct Life {
     /// Requests that it may still carry; none: any number.
     left: Option<u64>,
     used: bool,
+}
+
+/// The body of a response.
+#[derive(Debug)]
+pub(crate) enum Body<'a> {
+    /// On a connection of the lane's own.
+    Http1(&'a mut OwnLink<Full<Bytes>>),
+    /// On a shared one.
+    Http2(Incoming),
+}
+
+/// A connection broke.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Broken {
+    /// One of HTTP/1.1.
+    #[error(transparent)]
+    Http1(#[from] LinkError),
+    /// One of HTTP/2.
+    #[error(transparent)]
+    Http2(#[from] hyper::Error),
 }
 
 /// No connection.
@@ -78,21 +96,26 @@ impl Link {
         }
     }
 
-    /// Sends a request; `read` takes the response to its end.
-    pub(crate) async fn exchange<T, R>(
-        &mut self,
-        request: Outgoing,
-        read: impl FnOnce(http::Response<Incoming>) -> R,
-    ) -> hyper::Result<T>
-    where
-        R: Future<Output = T>,
-    {
+    /// Sends a request; returns the head of its response, and the body to read.
+    pub(crate) async fn send(&mut self, template: &Template, ask: Ask) -> Result<(Response<()>, Body<'_>), Broken> {
         match &mut self.kind {
-            Kind::Http1 { link, .. } => link.exchange(request, read).await,
+            Kind::Http1 { link, spare, .. } => {
+                let head = template.head(ask);
+                let response = link.send(template.with_head(&head, std::mem::take(spare))).await?;
+                Ok((response, Body::Http1(link)))
+            }
             Kind::Http2 { requests, .. } => {
                 requests.ready().await?;
-                Ok(read(requests.send_request(request).await?).await)
+                let (head, body) = requests.send_request(template.request(ask)).await?.into_parts();
+                Ok((Response::from_parts(head, ()), Body::Http2(body)))
             }
+        }
+    }
+
+    /// Takes a map that is no longer used, for the headers of the next response.
+    pub(crate) fn reuse(&mut self, headers: HeaderMap) {
+        if let Kind::Http1 { spare, .. } = &mut self.kind {
+            *spare = headers;
         }
     }
 
@@ -121,6 +144,18 @@ impl Link {
         match &self.kind {
             Kind::Http1 { link, .. } => link.is_open(),
             Kind::Http2 { requests, .. } => !requests.is_closed(),
+        }
+    }
+}
+
+// === impl Body ===
+
+impl Body<'_> {
+    /// The next part of it.
+    pub(crate) async fn frame(&mut self) -> Option<Result<Frame<Bytes>, Broken>> {
+        match self {
+            Self::Http1(link) => poll_fn(|cx| link.poll_frame(cx)).await.map(|frame| Ok(frame?)),
+            Self::Http2(body) => body.frame().await.map(|frame| Ok(frame?)),
         }
     }
 }

@@ -11,9 +11,9 @@ use galton_runtime::role;
 
 use crate::args::{Args, HostsArgs, ModelArgs, RequestArgs, TestbedArgs};
 use crate::destination::{self, Destination};
-use crate::exchange::{Demands, Template};
 use crate::link::Dial;
 use crate::settings::{self, Settings};
+use crate::template::{Demands, Template};
 
 /// What is to be done.
 #[derive(Clone, Debug)]

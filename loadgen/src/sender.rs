@@ -16,12 +16,12 @@ use tokio::sync::watch;
 
 use self::floor::Floor;
 use crate::alarm::Alarm;
-use crate::exchange::Template;
 use crate::link::{Dial, LinkCounts};
 use crate::meters::Meters;
 use crate::occupancy::ThreadCpu;
 use crate::pacing::Pacing;
 use crate::scribe::RowSink;
+use crate::template::Template;
 use crate::units::Keys;
 
 /// How often waiting rows are handed over and the CPU is looked at.

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use galton_core::host::AttemptEnd;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Frame, SizeHint};
 use tokio::task::{AbortHandle, spawn_local};
 
 use crate::call::Call;
@@ -41,7 +41,6 @@ enum Content {
 /// A target's body on its way to the client.
 #[derive(Debug)]
 pub(crate) struct Forwarded {
-    incoming: Option<Incoming>,
     /// Of the head: below 400.
     ok: bool,
     call: Call,
@@ -152,18 +151,11 @@ impl Drop for ProxyBody {
 
 impl Forwarded {
     /// The rest of a response whose head has been looked at; `ok`: its status is below 400.
-    pub(crate) fn begin(
-        incoming: Incoming,
-        ok: bool,
-        call: Call,
-        request: RequestBody,
-        lease: Lease,
-        upstreams: Rc<Upstreams>,
-    ) -> Self {
-        let (incoming, lease) = (Some(incoming), Some(lease));
+    pub(crate) fn begin(ok: bool, call: Call, request: RequestBody, lease: Lease, upstreams: Rc<Upstreams>) -> Self {
+        let empty = lease.is_end_stream();
         let (passed, over, broken, guard, reader) = (0, false, None, None, None);
-        let mut body = Self { incoming, ok, call, request, lease, upstreams, passed, over, broken, guard, reader };
-        if body.incoming.as_ref().is_some_and(Body::is_end_stream) {
+        let mut body = Self { ok, call, request, lease: Some(lease), upstreams, passed, over, broken, guard, reader };
+        if empty {
             body.complete();
         }
         body
@@ -175,7 +167,11 @@ impl Forwarded {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.as_ref().map_or_else(SizeHint::default, Body::size_hint)
+        match &self.lease {
+            Some(lease) => lease.size_hint(),
+            None if self.is_end_stream() => SizeHint::with_exact(0),
+            None => SizeHint::default(),
+        }
     }
 
     /// Whether its length is known.
@@ -192,9 +188,8 @@ impl Forwarded {
         } else if !self.over && self.call.poll_abort(cx).is_ready() {
             return self.break_off(CLOSED, BrokenOff::Deadline);
         }
-        let Some(incoming) = self.incoming.as_mut().filter(|_| !self.over) else { return Poll::Ready(None) };
-        let Some(lease) = &mut self.lease else { return Poll::Ready(None) };
-        match ready!(lease.poll_frame(incoming, cx)) {
+        let Some(lease) = self.lease.as_mut() else { return Poll::Ready(None) };
+        match ready!(lease.poll_frame(cx)) {
             None => {
                 self.complete();
                 Poll::Ready(None)
@@ -211,7 +206,7 @@ impl Forwarded {
                 }
                 self.passed += frame.data_ref().map_or(0, |data| data.len() as u64);
                 // With a known length hyper does not ask again after the last byte.
-                if incoming.is_end_stream() {
+                if lease.is_end_stream() {
                     self.complete();
                 }
                 Poll::Ready(Some(Ok(frame)))
@@ -258,7 +253,6 @@ impl Forwarded {
         // This is the guard: it has not done its work yet.
         self.guard = None;
         self.end(CLOSED, false);
-        self.incoming = None;
         self.broken = Some(BrokenOff::Deadline);
         if let Some(reader) = self.reader.take() {
             reader.wake();

@@ -1,5 +1,6 @@
 //! One request from its head to the head of its response: what the host decides is carried out, attempt by attempt.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::{poll_fn, ready};
 use std::rc::Rc;
@@ -9,11 +10,11 @@ use futures_util::FutureExt;
 use futures_util::future::Either;
 use galton_core::host::AttemptEnd;
 use galton_core::{FailReason, Outcome, RejectReason, RequestId};
+use galton_runtime::http1::{self, Framing, put_header};
 use galton_runtime::mono_ns;
-use http::uri::Uri;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
-use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
+use http::header::{self, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use hyper::body::{Body, Incoming};
 
 use crate::body::{Forwarded, ProxyBody};
 use crate::call::{Asking, Attempt, Call, Step};
@@ -31,12 +32,15 @@ use crate::upstream::{Lease, NoResponse, Upstreams};
 /// Numbers of requests that came without one begin here: far above any plan's, below those of closed loops.
 const UNNUMBERED: u64 = 1 << 62;
 
-/// A request on its way: its head as targets see it, and its body.
+/// A request on its way: its head as targets are sent it, attempt by attempt, and its body.
 struct Outgoing {
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
+    head: Vec<u8>,
+    framing: Framing,
+    /// Its response has no body.
+    head_only: bool,
     body: RequestBody,
+    /// A map that is no longer used, for the headers of a response.
+    spare: Cell<HeaderMap>,
 }
 
 /// When the head of a request was there, and whether its times are told.
@@ -76,18 +80,19 @@ impl Forward {
         let recv_ns = mono_ns();
         let proxy = &client.front.proxy;
         proxy.outside.metrics.received.inc();
+        let unread = !request.body().is_end_stream();
         let Some(ongoing) = Ongoing::begin(client) else {
-            return Either::Right(unavailable(client, recv_ns, Declined::Overloaded, None));
+            return Either::Right(unavailable(client, recv_ns, Declined::Overloaded, unread, None));
         };
         let Some(engine) = proxy.engine() else {
-            return Either::Right(unavailable(client, recv_ns, Declined::NotStarted, Some(ongoing)));
+            return Either::Right(unavailable(client, recv_ns, Declined::NotStarted, unread, Some(ongoing)));
         };
         let version = request.version();
         let asking = asking(proxy, &engine, &request, recv_ns);
         let seen = Seen { recv_ns, timed: engine.outside.recording.takes(asking.request) };
         let outgoing = match Outgoing::new(request, client) {
             Ok(outgoing) => outgoing,
-            Err(why) => return Either::Right(malformed(client, why, ongoing)),
+            Err(why) => return Either::Right(malformed(client, why, unread, ongoing)),
         };
         let call = Call::arrive(Rc::clone(&engine), asking);
         engine.outside.metrics.pick.observe_ns(mono_ns() - recv_ns);
@@ -100,14 +105,10 @@ impl Forward {
         loop {
             let attempt = match call.step().await {
                 Step::Answer(answer) => {
-                    let unread = outgoing.body.unread();
-                    if unread {
-                        client.leave_unread();
-                    }
                     let mut response = own_response(&engine, &answer, seen, ongoing);
-                    if unread && !client.http2() {
-                        // The next request would begin behind what nobody reads.
-                        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                    if outgoing.body.unread() {
+                        client.leave_unread();
+                        ends_here(&client, &mut response);
                     }
                     return response;
                 }
@@ -124,10 +125,10 @@ impl Forward {
             };
             match tried {
                 Ok((response, lease)) => {
-                    let (mut head, incoming) = response.into_parts();
+                    let (mut head, ()) = response.into_parts();
                     finish_head(&engine, &mut head, &attempt, seen);
                     let ok = head.status.as_u16() < 400;
-                    let body = Forwarded::begin(incoming, ok, call, outgoing.body, lease, Rc::clone(upstreams));
+                    let body = Forwarded::begin(ok, call, outgoing.body, lease, Rc::clone(upstreams));
                     return hand_on(head, body, version, ongoing);
                 }
                 Err(end) => match outgoing.body.fault() {
@@ -146,27 +147,36 @@ impl Outgoing {
     fn new(request: Request<Incoming>, client: &Client) -> Result<Self, Declined> {
         let limits = &client.front.limits;
         let (mut head, body) = request.into_parts();
-        let uri = check(&mut head, limits)?;
-        let mut headers = head.headers;
-        let length = declared_length(&headers);
+        let target = check(&mut head, limits)?;
+        // A coding says how long it is by itself.
+        let length = if head.headers.contains_key(TRANSFER_ENCODING) { None } else { declared_length(&head.headers) };
         if length.is_some_and(|length| length > limits.max_body_bytes) {
             return Err(Declined::BodyTooLarge);
         }
-        headers::to_target(&mut headers, head.version, &client.forwarded_for);
         let body = RequestBody::new(body, BodyLimits { bytes: limits.max_body_bytes, patience: limits.body() });
-        if length.is_none() && body.is_some() {
-            // Said outright: hyper takes it for granted that a GET has no body, and would drop it.
-            headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        let framing = match length {
+            None if body.is_some() => Framing::Chunked,
+            length => Framing::Length(length.unwrap_or(0)),
+        };
+        let mut bytes = Vec::with_capacity(limits::HEAD_BYTES);
+        // `http://a?q` has no path.
+        let root = if target.as_str().starts_with('?') { "/" } else { "" };
+        for part in [head.method.as_str(), " ", root, target.as_str(), " HTTP/1.1\r\n"] {
+            bytes.extend_from_slice(part.as_bytes());
         }
-        Ok(Self { method: head.method, uri, headers, body })
+        headers::to_target(&head.headers, head.version, &client.forwarded_for, &mut bytes);
+        if framing == Framing::Chunked {
+            put_header(&mut bytes, TRANSFER_ENCODING.as_str().as_bytes(), b"chunked");
+        }
+        bytes.extend_from_slice(b"\r\n");
+        let head_only = head.method == Method::HEAD;
+        Ok(Self { head: bytes, framing, head_only, body, spare: Cell::new(head.headers) })
     }
 
-    fn request(&self) -> Request<AttemptBody> {
-        let mut request = Request::new(self.body.attempt());
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.uri.clone();
-        *request.headers_mut() = self.headers.clone();
-        request
+    fn request(&self) -> http1::Request<'_, AttemptBody> {
+        let Self { head, framing, head_only, .. } = self;
+        let (body, headers) = (self.body.attempt(), self.spare.take());
+        http1::Request { head, framing: *framing, body, head_only: *head_only, headers }
     }
 
     /// Sends it to a target; how the attempt ended if there is nothing to forward.
@@ -174,22 +184,19 @@ impl Outgoing {
         &self,
         upstreams: &Rc<Upstreams>,
         attempt: &Attempt,
-    ) -> Result<(Response<Incoming>, Lease), AttemptEnd> {
-        let sent = upstreams.exchange(attempt.target, attempt.incarnation, self.request()).await;
-        let (response, lease) = sent.map_err(|why| match why {
+    ) -> Result<(Response<()>, Lease), AttemptEnd> {
+        let sent = upstreams.exchange(attempt.target, attempt.incarnation, || self.request()).await;
+        let (response, mut lease) = sent.map_err(|why| match why {
             NoResponse::Unconnected => AttemptEnd::Gone,
             NoResponse::Broken => AttemptEnd::Reset { committed: !self.body.replayable() },
+            // It was processed, and nobody can tell with what result.
+            NoResponse::Unasked => AttemptEnd::Reset { committed: true },
         })?;
         if !headers::refused(response.status(), response.headers()) {
-            let (head, body) = response.into_parts();
-            return match headers::forwardable(&head) {
-                true => Ok((Response::from_parts(head, body), lease)),
-                // It was processed, and nobody can tell with what result.
-                false => Err(AttemptEnd::Reset { committed: true }),
-            };
+            return Ok((response, lease));
         }
         // Read to its end, so that the connection can be used again.
-        if Limited::new(response.into_body(), limits::REFUSAL_BYTES).collect().await.is_ok() {
+        if lease.skip(limits::REFUSAL_BYTES).await {
             upstreams.check_in(lease);
         }
         Err(if self.body.replayable() { AttemptEnd::Full } else { AttemptEnd::Reset { committed: true } })
@@ -269,11 +276,16 @@ fn own_response(engine: &Engine, answer: &Answer, seen: Seen, ongoing: Ongoing) 
 }
 
 /// Rejected before any host could decide.
-fn unavailable(client: &Client, recv_ns: u64, why: Declined, ongoing: Option<Ongoing>) -> Response<ProxyBody> {
+fn unavailable(
+    client: &Client,
+    recv_ns: u64,
+    why: Declined,
+    unread: bool,
+    ongoing: Option<Ongoing>,
+) -> Response<ProxyBody> {
     let outcome = Outcome::Rejected(RejectReason::NoCapacity);
     client.front.proxy.outside.metrics.answered(outcome);
-    client.leave_unread();
-    let mut response = why.response(client.http2()).map(|text| ProxyBody::own(text, ongoing));
+    let mut response = decline(client, why, unread, ongoing);
     let done_ns = mono_ns();
     let verdict =
         Verdict { outcome, attempts: 0, target: None, recv_ns, done_ns, overhead_ns: done_ns - recv_ns, timed: true };
@@ -282,10 +294,9 @@ fn unavailable(client: &Client, recv_ns: u64, why: Declined, ongoing: Option<Ong
 }
 
 /// A request that no target can be sent.
-fn malformed(client: &Client, why: Declined, ongoing: Ongoing) -> Response<ProxyBody> {
+fn malformed(client: &Client, why: Declined, unread: bool, ongoing: Ongoing) -> Response<ProxyBody> {
     client.front.proxy.outside.metrics.answered(Outcome::Failed(FailReason::Http));
-    client.leave_unread();
-    why.response(client.http2()).map(|text| ProxyBody::own(text, Some(ongoing)))
+    decline(client, why, unread, Some(ongoing))
 }
 
 /// A request whose body turned out not to be what it must be.
@@ -295,6 +306,24 @@ fn faulty(client: &Client, fault: Fault, ongoing: Ongoing) -> Response<ProxyBody
         Fault::TooLarge => Declined::BodyTooLarge,
         Fault::Slow => Declined::BodyTimeout,
     };
-    client.leave_unread();
-    why.response(client.http2()).map(|text| ProxyBody::own(text, Some(ongoing)))
+    decline(client, why, true, Some(ongoing))
+}
+
+/// The answer; `unread`: there is a body that nobody has read to its end.
+fn decline(client: &Client, why: Declined, unread: bool, ongoing: Option<Ongoing>) -> Response<ProxyBody> {
+    if unread || why.closes() {
+        client.leave_unread();
+    }
+    let mut response = why.response(client.http2()).map(|text| ProxyBody::own(text, ongoing));
+    if unread {
+        ends_here(client, &mut response);
+    }
+    response
+}
+
+/// The next request would begin behind what nobody reads.
+fn ends_here(client: &Client, response: &mut Response<ProxyBody>) {
+    if !client.http2() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
 }

@@ -4,6 +4,7 @@
 
 use galton_core::wire::header;
 use galton_core::{Outcome, RequestId, TargetId};
+use galton_runtime::http1::put_header;
 use http::header::{
     AGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
     COOKIE, DATE, EXPECT, EXPIRES, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE,
@@ -20,6 +21,9 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 
 /// What ends at this hop, whether or not `Connection` names it. `Expect` as well: this proxy answers it itself.
 static HOP_BY_HOP: [HeaderName; 7] = [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE, EXPECT];
+
+/// What this hop says anew.
+static FORWARDED: [HeaderName; 3] = [X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO];
 
 const SEQ: HeaderName = HeaderName::from_static(header::SEQ);
 const DEADLINE_NS: HeaderName = HeaderName::from_static(header::DEADLINE_NS);
@@ -83,38 +87,45 @@ pub(crate) fn asked(headers: &HeaderMap) -> Asked {
     Asked { request: number(SEQ).map(RequestId), deadline_ns: number(DEADLINE_NS) }
 }
 
-/// Makes a client's request headers those of the request to a target; `peer`: the client's address. There is one `Host`.
+/// Writes the headers of the request to a target, from those of a client's; `peer`: the client's address. There is one `Host`.
 ///
 /// `Expect` is dropped with the hop-by-hop ones: this proxy itself says `100 Continue` when it reads the body. Trailers are
 /// forwarded, so it accepts them where its client does (RFC 9110, section 10.1.4).
-pub(crate) fn to_target(headers: &mut HeaderMap, version: Version, peer: &HeaderValue) {
-    if has_hop_by_hop(headers) {
-        let trailers = headers.get_all(TE).iter().any(accepts_trailers);
-        strip_hop_by_hop(headers);
-        if trailers {
-            headers.insert(TE, HeaderValue::from_static("trailers"));
-            headers.insert(CONNECTION, HeaderValue::from_static("te"));
+pub(crate) fn to_target(headers: &HeaderMap, version: Version, peer: &HeaderValue, head: &mut Vec<u8>) {
+    let mut put = |name: &HeaderName, value: &[u8]| put_header(head, name.as_str().as_bytes(), value);
+    let ended = Ended::of(headers);
+    for (name, value) in headers {
+        // What this hop says itself is put below.
+        if !FORWARDED.contains(name) && !ended.as_ref().is_some_and(|ended| ended.contains(name)) {
+            put(name, value.as_bytes());
         }
     }
-    append_via(headers, version);
-    append_forwarded_for(headers, peer);
+    if ended.is_some() && headers.get_all(TE).iter().any(accepts_trailers) {
+        put(&TE, b"trailers");
+        put(&CONNECTION, b"te");
+    }
+    put(&VIA, via(version).as_bytes());
+    match headers.contains_key(X_FORWARDED_FOR) {
+        true => put(&X_FORWARDED_FOR, &chain(headers, peer)),
+        false => put(&X_FORWARDED_FOR, peer.as_bytes()),
+    }
     // What this hop knows for sure; what the client says of an earlier one it may have made up.
-    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
-    if let Some(host) = headers.get(HOST).cloned() {
-        headers.insert(X_FORWARDED_HOST, host);
+    put(&X_FORWARDED_PROTO, b"http");
+    if let Some(host) = headers.get(HOST) {
+        put(&X_FORWARDED_HOST, host.as_bytes());
     }
 }
 
 /// Makes a target's response headers those of the response to the client.
 pub(crate) fn to_client(head: &mut response::Parts) {
-    if has_hop_by_hop(&head.headers) {
-        strip_hop_by_hop(&mut head.headers);
+    if let Some(ended) = Ended::of(&head.headers) {
+        ended.strip(&mut head.headers);
     }
     if head.status == StatusCode::NO_CONTENT {
         // Must not be there (RFC 9110, section 8.6).
         head.headers.remove(CONTENT_LENGTH);
     }
-    append_via(&mut head.headers, head.version);
+    head.headers.append(VIA, HeaderValue::from_static(via(head.version)));
 }
 
 /// Leaves of trailers what may be one, in both directions.
@@ -124,18 +135,19 @@ pub(crate) fn keep_trailers(trailers: &mut HeaderMap) {
     }
 }
 
-/// Whether a response can be handed on: nobody asked for another protocol or for a coding but chunked.
-pub(crate) fn forwardable(head: &response::Parts) -> bool {
-    let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
-    head.status != StatusCode::SWITCHING_PROTOCOLS
-        && codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
-        && codings.next().is_none()
-}
-
 /// Whether a target refused, being full.
 pub(crate) fn refused(status: StatusCode, headers: &HeaderMap) -> bool {
     status == StatusCode::SERVICE_UNAVAILABLE
         && headers.get(OUTCOME).is_some_and(|v| v.as_bytes() == galton_core::wire::FULL.as_bytes())
+}
+
+/// Which headers of a message end at this hop.
+#[derive(Debug)]
+struct Ended {
+    /// By `Connection`. Rare enough that the allocation does not matter.
+    named: Vec<HeaderName>,
+    /// The coding alone says how long it is (RFC 9112, section 6.3).
+    coded: bool,
 }
 
 /// What the proxy says about a response.
@@ -180,59 +192,56 @@ impl Verdict {
     }
 }
 
+// === impl Ended ===
+
+impl Ended {
+    /// None, as in most heads, if there is no such header: one look at each name is cheaper than one for each name that may be
+    /// there.
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+            return None;
+        }
+        let connection = headers.get_all(CONNECTION).iter().flat_map(|value| value.as_bytes().split(|b| *b == b','));
+        let named = connection
+            .map(<[u8]>::trim_ascii)
+            .filter(|name| !name.eq_ignore_ascii_case(b"keep-alive") && !name.eq_ignore_ascii_case(b"close"))
+            .filter_map(|name| HeaderName::from_bytes(name).ok())
+            // A client must not be able to strip what makes the request whole.
+            .filter(|name| *name != HOST && *name != CONTENT_LENGTH)
+            .collect();
+        Some(Self { named, coded: headers.contains_key(TRANSFER_ENCODING) })
+    }
+
+    fn contains(&self, name: &HeaderName) -> bool {
+        HOP_BY_HOP.contains(name) || self.named.contains(name) || self.coded && *name == CONTENT_LENGTH
+    }
+
+    fn strip(&self, headers: &mut HeaderMap) {
+        for name in HOP_BY_HOP.iter().chain(&self.named) {
+            headers.remove(name);
+        }
+        if self.coded {
+            headers.remove(CONTENT_LENGTH);
+        }
+    }
+}
+
 fn accepts_trailers(value: &HeaderValue) -> bool {
     value.as_bytes().split(|b| *b == b',').any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
 }
 
-/// One look at each name is cheaper than one for each name that may be there, and most heads have none of them.
-fn has_hop_by_hop(headers: &HeaderMap) -> bool {
-    headers.keys().any(|name| HOP_BY_HOP.contains(name))
-}
-
-fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    // Named by `Connection` first, while it is there; it is rare enough that the allocation does not matter.
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|b| *b == b','))
-        .map(<[u8]>::trim_ascii)
-        .filter(|name| !name.eq_ignore_ascii_case(b"keep-alive") && !name.eq_ignore_ascii_case(b"close"))
-        .filter_map(|name| HeaderName::from_bytes(name).ok())
-        .collect();
-    if headers.contains_key(TRANSFER_ENCODING) {
-        // The coding alone says how long it is (RFC 9112, section 6.3).
-        headers.remove(CONTENT_LENGTH);
-    }
-    // A client must not be able to strip what makes the request whole.
-    for name in named.iter().filter(|name| **name != HOST && **name != CONTENT_LENGTH) {
-        headers.remove(name);
-    }
-    for name in &HOP_BY_HOP {
-        headers.remove(name);
-    }
-}
-
-fn append_via(headers: &mut HeaderMap, version: Version) {
-    let via = match version {
+fn via(version: Version) -> &'static str {
+    match version {
         Version::HTTP_2 => "2.0 galton",
         Version::HTTP_10 => "1.0 galton",
         _ => "1.1 galton",
-    };
-    headers.append(VIA, HeaderValue::from_static(via));
+    }
 }
 
-fn append_forwarded_for(headers: &mut HeaderMap, peer: &HeaderValue) {
-    let mut chain = Vec::new();
-    for earlier in headers.get_all(X_FORWARDED_FOR) {
-        chain.extend_from_slice(earlier.as_bytes());
-        chain.extend_from_slice(b", ");
-    }
-    if chain.is_empty() {
-        headers.insert(X_FORWARDED_FOR, peer.clone());
-        return;
-    }
-    chain.extend_from_slice(peer.as_bytes());
-    headers.insert(X_FORWARDED_FOR, HeaderValue::from_bytes(&chain).expect("joined from values of headers"));
+/// All that were forwarded for, this hop's client last.
+fn chain(headers: &HeaderMap, peer: &HeaderValue) -> Vec<u8> {
+    let earlier = headers.get_all(X_FORWARDED_FOR).iter();
+    earlier.chain([peer]).map(HeaderValue::as_bytes).collect::<Vec<_>>().join(&b", "[..])
 }
 
 /// A target's name.
@@ -266,9 +275,21 @@ mod tests {
         headers
     }
 
+    /// What a target gets, as it is parsed.
+    fn sent(received: &HeaderMap, version: Version, peer: &'static str) -> HeaderMap {
+        let mut head = Vec::new();
+        to_target(received, version, &HeaderValue::from_static(peer), &mut head);
+        let mut sent = HeaderMap::new();
+        for line in std::str::from_utf8(&head).unwrap().lines() {
+            let (name, value) = line.split_once(": ").unwrap();
+            sent.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+        }
+        sent
+    }
+
     #[test]
     fn hop_by_hop_headers_end_here_and_the_rest_goes_through() {
-        let mut headers = map(&[
+        let received = map(&[
             ("host", "example.org"),
             ("connection", "keep-alive, X-Secret"),
             ("connection", "content-length"),
@@ -281,7 +302,7 @@ mod tests {
             ("content-length", "3"),
             ("galton-hold-ns", "7"),
         ]);
-        to_target(&mut headers, Version::HTTP_11, &HeaderValue::from_static("10.0.0.9"));
+        let headers = sent(&received, Version::HTTP_11, "10.0.0.9");
         let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
         let forwarded = ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
@@ -314,8 +335,8 @@ mod tests {
 
     #[test]
     fn the_chain_of_proxies_grows() {
-        let mut headers = map(&[("via", "1.0 first"), ("x-forwarded-for", "1.1.1.1"), ("x-forwarded-for", "2.2.2.2")]);
-        to_target(&mut headers, Version::HTTP_10, &HeaderValue::from_static("3.3.3.3"));
+        let received = map(&[("via", "1.0 first"), ("x-forwarded-for", "1.1.1.1"), ("x-forwarded-for", "2.2.2.2")]);
+        let headers = sent(&received, Version::HTTP_10, "3.3.3.3");
         assert_eq!(headers.get_all("via").iter().collect::<Vec<_>>(), ["1.0 first", "1.0 galton"]);
         assert_eq!(headers["x-forwarded-for"], "1.1.1.1, 2.2.2.2, 3.3.3.3");
         assert_eq!(headers.get_all("x-forwarded-for").iter().count(), 1);
@@ -323,25 +344,17 @@ mod tests {
 
     #[test]
     fn trailers_are_accepted_where_the_client_does() {
-        let mut headers = map(&[("te", "gzip;q=0.5, Trailers"), ("connection", "te")]);
-        to_target(&mut headers, Version::HTTP_2, &HeaderValue::from_static("3.3.3.3"));
+        let headers = sent(&map(&[("te", "gzip;q=0.5, Trailers"), ("connection", "te")]), Version::HTTP_2, "3.3.3.3");
         assert_eq!((&headers["te"], &headers["connection"]), (&"trailers".parse().unwrap(), &"te".parse().unwrap()));
         assert_eq!(headers["via"], "2.0 galton");
     }
 
     #[test]
-    fn what_nobody_asked_for_is_not_handed_on() {
-        let response = |status, coding: &[(&'static str, &'static str)]| {
-            let (mut head, ()) = http::Response::new(()).into_parts();
-            (head.status, head.headers) = (status, map(coding));
-            head
-        };
-        assert!(forwardable(&response(StatusCode::OK, &[("transfer-encoding", "chunked")])));
-        assert!(!forwardable(&response(StatusCode::OK, &[("transfer-encoding", "gzip, chunked")])));
-        assert!(!forwardable(&response(StatusCode::SWITCHING_PROTOCOLS, &[])));
-        let mut empty = response(StatusCode::NO_CONTENT, &[("content-length", "0")]);
-        to_client(&mut empty);
-        assert!(!empty.headers.contains_key("content-length"));
+    fn an_answer_without_content_has_no_length() {
+        let (mut head, ()) = http::Response::new(()).into_parts();
+        (head.status, head.headers) = (StatusCode::NO_CONTENT, map(&[("content-length", "0")]));
+        to_client(&mut head);
+        assert!(!head.headers.contains_key("content-length"));
     }
 
     #[test]

@@ -108,6 +108,9 @@ pub(crate) const IN_FLIGHT_EIGHTHS: usize = 7;
 /// Bytes of request line and headers, as in common servers (nginx: 32 KiB, Envoy: 60 KiB); beyond: 431.
 pub(crate) const HEADER_BYTES: usize = 32 * 1024;
 
+/// Bytes of a common head as a target is sent it; a longer one takes an allocation more.
+pub(crate) const HEAD_BYTES: usize = 1000;
+
 /// Bytes of a request-target: RFC 9112, section 3, wants 8000 at least; beyond: 414.
 pub(crate) const URI_BYTES: usize = 8 * 1024;
 
@@ -187,9 +190,8 @@ pub(crate) const REFUSAL_BYTES: usize = 4 * 1024;
 /// A connection to a target of the same machine or network takes far less; what takes longer is not there.
 pub(crate) const CONNECT: Duration = Duration::from_secs(1);
 
-/// Read buffer of a connection to a target, and so what is kept of a response that its client does not read; room for a
-/// whole head.
-pub(crate) const TARGET_BUFFER_BYTES: usize = 64 * 1024;
+/// Bytes of a response's head.
+pub(crate) const RESPONSE_HEAD_BYTES: usize = 64 * 1024;
 
 /// How long a connection to a target may take to become idle after its response was complete: the rest of an early
 /// answer's request, or of a chunked body. One that does not is closed.

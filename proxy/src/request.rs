@@ -5,14 +5,14 @@
 
 use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, MAX_FORWARDS, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::uri::{Authority, Uri};
+use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Method, Version};
 
 use crate::declined::Declined;
 use crate::limits::ClientLimits;
 
 /// Checks a head, and leaves exactly one `Host` in it; returns the request-target for an origin server.
-pub(crate) fn check(head: &mut Parts, limits: &ClientLimits) -> Result<Uri, Declined> {
+pub(crate) fn check(head: &mut Parts, limits: &ClientLimits) -> Result<PathAndQuery, Declined> {
     if head.method == Method::CONNECT {
         return Err(Declined::Connect);
     }
@@ -40,7 +40,7 @@ pub(crate) fn declared_length(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// An origin server gets the path, not the whole URI that a client may send to a proxy (RFC 9112, section 3.2).
-fn target(head: &Parts, limits: &ClientLimits) -> Result<Uri, Declined> {
+fn target(head: &Parts, limits: &ClientLimits) -> Result<PathAndQuery, Declined> {
     let uri = &head.uri;
     let authority = uri.authority().map_or(0, |authority| authority.as_str().len());
     let path = uri.path_and_query().ok_or(Declined::TargetInvalid)?;
@@ -62,7 +62,7 @@ fn target(head: &Parts, limits: &ClientLimits) -> Result<Uri, Declined> {
     if asterisk && head.method != Method::OPTIONS || !asterisk && !path.path().starts_with('/') {
         return Err(Declined::TargetInvalid);
     }
-    Ok(Uri::from(path.clone()))
+    Ok(path.clone())
 }
 
 /// RFC 9110, section 7.6.2. What is no number is not for this hop.
@@ -174,7 +174,12 @@ mod tests {
 
     use super::*;
 
-    fn checked(version: Version, method: &str, uri: &str, headers: &[(&str, &str)]) -> Result<(Uri, Parts), Declined> {
+    fn checked(
+        version: Version,
+        method: &str,
+        uri: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<(PathAndQuery, Parts), Declined> {
         let mut request = Request::builder().version(version).method(method).uri(uri);
         for (name, value) in headers {
             request = request.header(*name, *value);

@@ -12,10 +12,9 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use galton_core::wire::Member;
 use galton_core::{Incarnation, TargetId};
-use galton_runtime::link::Link;
-use http::{HeaderValue, Request, Response};
-use hyper::body::{Frame, Incoming};
-use hyper::client::conn::http1;
+use galton_runtime::http1::{self, Link, LinkError, ReadError};
+use http::{HeaderValue, Response};
+use hyper::body::{Frame, SizeHint};
 use rustc_hash::FxHashMap;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -48,6 +47,8 @@ pub(crate) enum NoResponse {
     Unconnected,
     /// The connection broke.
     Broken,
+    /// There is one in another protocol, or in a coding that nobody asked for.
+    Unasked,
 }
 
 #[derive(Debug)]
@@ -121,24 +122,26 @@ impl Upstreams {
     }
 
     /// Sends a request and returns the head of its response; the lease is for its body.
-    pub(crate) async fn exchange(
+    pub(crate) async fn exchange<'a>(
         &self,
         target: TargetId,
         incarnation: Incarnation,
-        mut request: Request<AttemptBody>,
-    ) -> Result<(Response<Incoming>, Lease), NoResponse> {
+        request: impl Fn() -> http1::Request<'a, AttemptBody>,
+    ) -> Result<(Response<()>, Lease), NoResponse> {
         loop {
             let mut lease = match poll_fn(|cx| Poll::Ready(self.check_out(target, incarnation, cx))).await {
                 Some(lease) => lease,
                 None => self.connect(target, incarnation).await.ok_or(NoResponse::Unconnected)?,
             };
-            match lease.link.send(request).await {
+            match lease.link.send(request()).await {
                 Ok(response) => return Ok((response, lease)),
-                Err(mut error) => match error.take_message() {
-                    // Closed while it was idle, and nothing has been written: this is not a second sending.
-                    Some(unsent) if lease.reused => request = unsent,
-                    _ => return Err(NoResponse::Broken),
-                },
+                // Closed while it was idle: this is not a second sending.
+                Err(LinkError::Unsent(_)) if lease.reused => {}
+                Err(LinkError::Response(ReadError::Unasked)) => return Err(NoResponse::Unasked),
+                Err(error) => {
+                    tracing::debug!(%error, "{target} did not answer");
+                    return Err(NoResponse::Broken);
+                }
             }
         }
     }
@@ -186,7 +189,7 @@ impl Upstreams {
             let data = self.address(target, incarnation).await?;
             let stream = TcpStream::connect(data).await.ok()?;
             stream.set_nodelay(true).ok()?;
-            Link::new(stream, http1::Builder::new().max_buf_size(limits::TARGET_BUFFER_BYTES)).await.ok()
+            Some(Link::new(stream, limits::RESPONSE_HEAD_BYTES))
         };
         let link = timeout(limits::CONNECT, connecting).await.ok().flatten()?;
         Some(Lease { link, target, incarnation, reused: false })
@@ -211,12 +214,29 @@ impl Upstreams {
 
 impl Lease {
     /// The next part of the response's body.
-    pub(crate) fn poll_frame(
-        &mut self,
-        body: &mut Incoming,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
-        self.link.poll_frame(body, cx)
+    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, LinkError>>> {
+        self.link.poll_frame(cx)
+    }
+
+    /// Whether the response is complete.
+    pub(crate) fn is_end_stream(&self) -> bool {
+        self.link.is_end_stream()
+    }
+
+    /// What is known of the length of the rest of the response's body.
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        self.link.size_hint()
+    }
+
+    /// Reads the response's body to its end; false if it breaks, or is longer than that.
+    pub(crate) async fn skip(&mut self, bytes: usize) -> bool {
+        let mut left = bytes;
+        while let Some(frame) = poll_fn(|cx| self.poll_frame(cx)).await {
+            let Ok(frame) = frame else { return false };
+            let Some(less) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else { return false };
+            left = less;
+        }
+        true
     }
 }
 

@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use hyper::client::conn::http1;
+use http::HeaderMap;
 use tokio::net::TcpStream;
 
 use super::shared::{Share, Shared};
 use super::{ConnectError, Kind, Life, Link, OwnLink};
 
-/// Buffer limit of a connection: more than any header block that makes sense; bodies are read and dropped piecewise.
-const MAX_BUFFER: usize = 64 * 1024;
+/// Bytes of a response's head: more than any that makes sense.
+const HEAD_BYTES: usize = 64 * 1024;
 
 /// Which HTTP is spoken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -94,9 +94,9 @@ impl Dial {
 
     async fn open(&self) -> Result<Kind, ConnectError> {
         let stream = self.connect().await?;
-        let link = OwnLink::new(stream, http1::Builder::new().max_buf_size(MAX_BUFFER)).await?;
         self.count(|counts| counts.opened += 1);
-        Ok(Kind::Http1 { link, life: Life { left: self.max_requests, used: false } })
+        let (link, spare) = (Box::new(OwnLink::new(stream, HEAD_BYTES)), HeaderMap::new());
+        Ok(Kind::Http1 { link, life: Life { left: self.max_requests, used: false }, spare })
     }
 
     async fn share(&self) -> Result<Kind, ConnectError> {

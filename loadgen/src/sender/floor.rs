@@ -16,12 +16,13 @@ use tokio::task::AbortHandle;
 use super::lane::{self, Lane};
 use super::{Job, Step};
 use crate::alarm::Gaps;
-use crate::exchange::{Answer, Ask};
+use crate::exchange::Answer;
 use crate::link::{Dial, LinkCounts};
 use crate::meters::Meters;
 use crate::occupancy::Occupancy;
 use crate::pacing::{Call, Next, Pacing};
 use crate::scribe::RowSink;
+use crate::template::Ask;
 
 /// What the lanes and the sender share.
 #[derive(Debug)]

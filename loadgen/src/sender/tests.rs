@@ -11,11 +11,11 @@ use prometheus::Registry;
 use super::*;
 use crate::args::Args;
 use crate::destination::Destination;
-use crate::exchange::Demands;
 use crate::pacing::{Closed, Limits, Open};
 use crate::scribe;
 use crate::settings::settings;
 use crate::tally::Tally;
+use crate::template::Demands;
 use crate::test_http2::Http2;
 use crate::test_server::{Answer as Reply, Server};
 
