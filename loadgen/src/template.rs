@@ -77,12 +77,14 @@ impl Template {
             headers.insert(CONTENT_LENGTH, body.len().into());
         }
         let own = [(SEQ, true), (DEADLINE_NS, true), (HOLD_NS, demands.hold), (CPU, demands.cpu), (KEY, demands.key)];
-        own.iter().for_each(|(name, _)| drop(headers.remove(name)));
+        let own = own.into_iter().filter_map(|(name, sent)| sent.then_some(name));
+        // One that is not a request's own is everybody's.
+        own.clone().for_each(|name| drop(headers.remove(name)));
         let mut common = format!("{method} {uri} HTTP/1.1\r\n").into_bytes();
         for (name, value) in &headers {
             put_header(&mut common, name.as_str().as_bytes(), value.as_bytes());
         }
-        for (name, _) in own.into_iter().filter(|(_, sent)| *sent) {
+        for name in own {
             headers.insert(name, HeaderValue::from_static(""));
         }
         Self { method, uri, headers, common, body, demands }
@@ -127,6 +129,41 @@ impl Template {
         }
         if let Some(key) = ask.key.filter(|_| self.demands.key) {
             put(&KEY, key.into());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn template(demands: Demands) -> Template {
+        let mut headers = HeaderMap::new();
+        headers.insert("host", HeaderValue::from_static("a"));
+        headers.insert(HOLD_NS, HeaderValue::from_static("0"));
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("77"));
+        Template::new(Method::POST, Uri::from_static("/x?y"), headers, Bytes::from_static(b"body"), demands)
+    }
+
+    #[test]
+    fn a_request_has_the_headers_of_all_and_its_own() {
+        let ask = Ask { request: 7, hold_ns: 9, cpu: 0.5, key: Some(3), deadline_ns: 11, give_up_ns: 0 };
+        let common = "POST /x?y HTTP/1.1\r\nhost: a\r\n";
+        let length = "content-length: 4\r\n";
+        let own = "galton-seq: 7\r\ngalton-deadline-ns: 11\r\n";
+        let cases = [
+            (false, format!("{common}galton-hold-ns: 0\r\n{length}{own}\r\n")),
+            (true, format!("{common}{length}{own}galton-hold-ns: 9\r\ngalton-cpu: 0.5\r\ngalton-key: 3\r\n\r\n")),
+        ];
+        for (sent, expected) in cases {
+            let template = template(Demands { hold: sent, cpu: sent, key: sent });
+            assert_eq!(String::from_utf8(template.head(ask)).unwrap(), expected);
+            let request = template.request(ask);
+            assert_eq!(request.headers()["galton-hold-ns"], if sent { "9" } else { "0" });
+            assert_eq!(
+                (request.headers()["galton-seq"].as_bytes(), &request.headers()["content-length"]),
+                (&b"7"[..], &HeaderValue::from_static("4"))
+            );
         }
     }
 }

@@ -141,6 +141,8 @@ async fn serve_http1(stream: TcpStream, first: Bytes, client: Rc<Client>) -> Opt
     let io = TokioIo::new(ClientIo::new(stream, first, Rc::clone(&client)));
     let mut connection = http1::Builder::new()
         .header_read_timeout(None)
+        // Small answers are copied behind their heads: cheaper than to have the kernel collect them.
+        .writev(false)
         .max_buf_size(limits::CLIENT_BUFFER_BYTES)
         .max_header_size(limits.max_header_bytes as usize)
         .serve_connection(io, service(&client));

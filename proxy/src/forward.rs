@@ -170,6 +170,8 @@ impl Outgoing {
         }
         bytes.extend_from_slice(b"\r\n");
         let head_only = head.method == Method::HEAD;
+        // At once: the HTTP library can then use its buffer again, of which the values were parts.
+        head.headers.clear();
         Ok(Self { head: bytes, framing, head_only, body, spare: Cell::new(head.headers) })
     }
 

@@ -34,7 +34,7 @@ pub(crate) struct Upstreams {
 /// A connection in use; give it back with [`Upstreams::check_in`] once its response is complete, else it is closed.
 #[derive(Debug)]
 pub(crate) struct Lease {
-    link: Link<AttemptBody>,
+    link: Box<Link<AttemptBody>>,
     target: TargetId,
     incarnation: Incarnation,
     reused: bool,
@@ -60,7 +60,8 @@ struct Upstream {
     name: HeaderValue,
     /// Its process died, or it is being removed and this proxy has nothing there any more.
     gone: bool,
-    idle: Vec<Link<AttemptBody>>,
+    /// Of a size that is quick to move.
+    idle: Vec<Box<Link<AttemptBody>>>,
 }
 
 // === impl Upstreams ===
@@ -189,7 +190,7 @@ impl Upstreams {
             let data = self.address(target, incarnation).await?;
             let stream = TcpStream::connect(data).await.ok()?;
             stream.set_nodelay(true).ok()?;
-            Some(Link::new(stream, limits::RESPONSE_HEAD_BYTES))
+            Some(Box::new(Link::new(stream, limits::RESPONSE_HEAD_BYTES)))
         };
         let link = timeout(limits::CONNECT, connecting).await.ok().flatten()?;
         Some(Lease { link, target, incarnation, reused: false })
