@@ -10,7 +10,10 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -72,6 +75,13 @@ struct Watch<'a> {
     sleep: Pin<&'a mut Sleep>,
     /// What the timer was set for.
     armed: Waiting,
+    alarm: Arc<Alarm>,
+}
+
+/// Notes that a timer has fired, so that nobody has to ask it whenever its task is awake.
+struct Alarm {
+    rung: AtomicBool,
+    task: Waker,
 }
 
 /// Serves a connection, of which these bytes were read already, until either side ends it. Returns one that is to be parked.
@@ -146,7 +156,8 @@ async fn serve_http1(stream: TcpStream, first: Bytes, client: Rc<Client>) -> Opt
         .max_buf_size(limits::CLIENT_BUFFER_BYTES)
         .max_header_size(limits.max_header_bytes as usize)
         .serve_connection(io, service(&client));
-    let mut watch = Watch { limits: &limits, sleep: pin!(sleep(limits.head())), armed: client.waiting() };
+    let timer = pin!(sleep(limits.head()));
+    let mut watch = Watch::new(&limits, timer, &client);
     let mut told = false;
     let ended = poll_fn(|cx| {
         if client.front.draining() && !told {
@@ -163,7 +174,7 @@ async fn serve_http1(stream: TcpStream, first: Bytes, client: Rc<Client>) -> Opt
                 return Poll::Ready(ended);
             }
         }
-        watch.poll(&client, cx)
+        watch.poll(&client)
     })
     .await;
     let parts = connection.into_parts();
@@ -226,7 +237,8 @@ async fn serve_http2(stream: TcpStream, first: Bytes, client: Rc<Client>) {
             .max_local_error_reset_streams(limits::ERROR_RESETS)
             .serve_connection(io, service(&client))
     );
-    let mut watch = Watch { limits: &limits, sleep: pin!(sleep(limits.idle())), armed: client.waiting() };
+    let timer = pin!(sleep(limits.idle()));
+    let mut watch = Watch::new(&limits, timer, &client);
     let mut told = false;
     let ended = poll_fn(|cx| {
         loop {
@@ -237,7 +249,7 @@ async fn serve_http2(stream: TcpStream, first: Bytes, client: Rc<Client>) {
             if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
                 return Poll::Ready(Ended::Done(ended));
             }
-            match ready!(watch.poll(&client, cx)) {
+            match ready!(watch.poll(&client)) {
                 // An idle connection is first sent GOAWAY: a request may be on its way.
                 Ended::Overdue(Waiting::Idle(_)) if !told => {
                     told = true;
@@ -315,9 +327,15 @@ impl Beginning {
 
 // === impl Watch ===
 
-impl Watch<'_> {
+impl<'a> Watch<'a> {
+    /// On a timer that is set for what the client waits for now; in its task.
+    fn new(limits: &'a ClientLimits, sleep: Pin<&'a mut Sleep>, client: &Client) -> Self {
+        let alarm = Alarm { rung: AtomicBool::new(true), task: client.task().clone() };
+        Self { limits, sleep, armed: client.waiting(), alarm: Arc::new(alarm) }
+    }
+
     /// Ready when the client has taken too long for what it is waited for.
-    fn poll(&mut self, client: &Client, cx: &mut Context<'_>) -> Poll<Ended> {
+    fn poll(&mut self, client: &Client) -> Poll<Ended> {
         if client.doomed() {
             return Poll::Ready(Ended::Doomed);
         }
@@ -328,7 +346,7 @@ impl Watch<'_> {
             if matches!(waiting, Waiting::Head(_) | Waiting::Stalled(_)) && waiting != self.armed {
                 self.arm(waiting);
             }
-            ready!(self.sleep.as_mut().poll(cx));
+            ready!(self.poll_alarm());
             if waiting == self.armed && waiting != Waiting::Target {
                 return Poll::Ready(Ended::Overdue(waiting));
             }
@@ -336,10 +354,20 @@ impl Watch<'_> {
         }
     }
 
+    fn poll_alarm(&mut self) -> Poll<()> {
+        if !self.alarm.rung.swap(false, Relaxed) {
+            return Poll::Pending;
+        }
+        // It rings too when the timer has just been set, and is to know whom to call.
+        let waker = Waker::from(Arc::clone(&self.alarm));
+        self.sleep.as_mut().poll(&mut Context::from_waker(&waker))
+    }
+
     fn arm(&mut self, waiting: Waiting) {
         self.armed = waiting;
         let patience = self.patience(waiting);
         self.sleep.as_mut().reset(Instant::now() + patience);
+        self.alarm.rung.store(true, Relaxed);
     }
 
     fn patience(&self, waiting: Waiting) -> Duration {
@@ -349,6 +377,16 @@ impl Watch<'_> {
             // How long a target may take is the host's to decide.
             Waiting::Stalled(_) | Waiting::Target => self.limits.stall(),
         }
+    }
+}
+
+// === impl Alarm ===
+
+impl Wake for Alarm {
+    fn wake(self: Arc<Self>) {
+        // Timers are of the task's own thread.
+        self.rung.store(true, Relaxed);
+        self.task.wake_by_ref();
     }
 }
 

@@ -22,12 +22,13 @@ use crate::calls::Answer;
 use crate::declined::Declined;
 use crate::engine::Engine;
 use crate::front::{Client, Ongoing};
-use crate::headers::{self, Verdict};
+use crate::headers::{self, Given};
 use crate::limits;
 use crate::proxy::Proxy;
 use crate::replay::{AttemptBody, BodyLimits, Fault, RequestBody};
 use crate::request::{check, declared_length};
 use crate::upstream::{Lease, NoResponse, Upstreams};
+use crate::verdict::Verdict;
 
 /// Numbers of requests that came without one begin here: far above any plan's, below those of closed loops.
 const UNNUMBERED: u64 = 1 << 62;
@@ -88,9 +89,10 @@ impl Forward {
             return Either::Right(unavailable(client, recv_ns, Declined::NotStarted, unread, Some(ongoing)));
         };
         let version = request.version();
-        let asking = asking(proxy, &engine, &request, recv_ns);
+        let given = Given::of(request.headers());
+        let asking = asking(proxy, &engine, &request, given, recv_ns);
         let seen = Seen { recv_ns, timed: engine.outside.recording.takes(asking.request) };
-        let outgoing = match Outgoing::new(request, client) {
+        let outgoing = match Outgoing::new(request, given, client) {
             Ok(outgoing) => outgoing,
             Err(why) => return Either::Right(malformed(client, why, unread, ongoing)),
         };
@@ -144,12 +146,12 @@ impl Forward {
 // === impl Outgoing ===
 
 impl Outgoing {
-    fn new(request: Request<Incoming>, client: &Client) -> Result<Self, Declined> {
+    fn new(request: Request<Incoming>, given: Given, client: &Client) -> Result<Self, Declined> {
         let limits = &client.front.limits;
         let (mut head, body) = request.into_parts();
-        let target = check(&mut head, limits)?;
+        let target = check(&mut head, given, limits)?;
         // A coding says how long it is by itself.
-        let length = if head.headers.contains_key(TRANSFER_ENCODING) { None } else { declared_length(&head.headers) };
+        let length = if given.length && !given.coding { declared_length(&head.headers) } else { None };
         if length.is_some_and(|length| length > limits.max_body_bytes) {
             return Err(Declined::BodyTooLarge);
         }
@@ -164,7 +166,7 @@ impl Outgoing {
         for part in [head.method.as_str(), " ", root, target.as_str(), " HTTP/1.1\r\n"] {
             bytes.extend_from_slice(part.as_bytes());
         }
-        headers::to_target(&head.headers, head.version, &client.forwarded_for, &mut bytes);
+        headers::to_target(&head.headers, given, head.version, &client.forwarded_for, &mut bytes);
         if framing == Framing::Chunked {
             put_header(&mut bytes, TRANSFER_ENCODING.as_str().as_bytes(), b"chunked");
         }
@@ -205,8 +207,8 @@ impl Outgoing {
     }
 }
 
-fn asking(proxy: &Proxy, engine: &Engine, request: &Request<Incoming>, recv_ns: u64) -> Asking {
-    let asked = headers::asked(request.headers());
+fn asking(proxy: &Proxy, engine: &Engine, request: &Request<Incoming>, given: Given, recv_ns: u64) -> Asking {
+    let asked = headers::asked(request.headers(), given);
     let deadline = match asked.deadline_ns {
         Some(ns) => engine.clock.scenario(ns),
         None => engine.clock.scenario(recv_ns) + proxy.scenario.traffic.timeout,

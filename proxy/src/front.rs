@@ -162,6 +162,11 @@ impl Client {
         })
     }
 
+    /// Its task.
+    pub(crate) fn task(&self) -> &Waker {
+        &self.task
+    }
+
     /// Requests so far, those before it was parked included.
     pub(crate) fn served(&self) -> u64 {
         self.served.get()

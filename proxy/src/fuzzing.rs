@@ -6,7 +6,7 @@ use clap::Parser;
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
 
-use crate::headers;
+use crate::headers::{self, Given};
 use crate::limits::ClientLimits;
 use crate::request::check;
 
@@ -28,15 +28,16 @@ static LIMITS: LazyLock<ClientLimits> = LazyLock::new(|| Limits::parse_from(["fu
 /// If a header goes through that should not, or one that frames the message does not.
 pub fn headers(lines: &[u8]) {
     let received: HeaderMap = lines.split(|byte| *byte == b'\n').filter_map(header).collect();
-    let _ = headers::asked(&received);
+    let given = Given::of(&received);
+    let _ = headers::asked(&received, given);
     let _ = headers::refused(StatusCode::SERVICE_UNAVAILABLE, &received);
     let peer = HeaderValue::from_static("::1");
     for version in [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2] {
         let (mut head, ()) = Request::new(()).into_parts();
         (head.version, head.headers) = (version, received.clone());
-        if check(&mut head, &LIMITS).is_ok() {
+        if check(&mut head, given, &LIMITS).is_ok() {
             let mut lines = Vec::new();
-            headers::to_target(&head.headers, version, &peer, &mut lines);
+            headers::to_target(&head.headers, given, version, &peer, &mut lines);
             let sent: HeaderMap = lines.split(|byte| *byte == b'\n').filter_map(header).collect();
             assert_eq!(sent.get_all(HOST).iter().count(), 1, "{sent:?}");
             assert!(sent.contains_key("x-forwarded-for"));

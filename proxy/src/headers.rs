@@ -2,8 +2,8 @@
 //!
 //! Hop-by-hop headers end here (RFC 9110, section 7.6.1), `Host` is kept, the chain of proxies is extended.
 
+use galton_core::RequestId;
 use galton_core::wire::header;
-use galton_core::{Outcome, RequestId, TargetId};
 use galton_runtime::http1::put_header;
 use http::header::{
     AGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
@@ -28,11 +28,7 @@ static FORWARDED: [HeaderName; 3] = [X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWAR
 const SEQ: HeaderName = HeaderName::from_static(header::SEQ);
 const DEADLINE_NS: HeaderName = HeaderName::from_static(header::DEADLINE_NS);
 const OUTCOME: HeaderName = HeaderName::from_static(header::OUTCOME);
-const ATTEMPTS: HeaderName = HeaderName::from_static(header::ATTEMPTS);
 const TARGET: HeaderName = HeaderName::from_static(header::TARGET);
-const RECV_NS: HeaderName = HeaderName::from_static(header::RECV_NS);
-const DONE_NS: HeaderName = HeaderName::from_static(header::DONE_NS);
-const OVERHEAD_NS: HeaderName = HeaderName::from_static(header::OVERHEAD_NS);
 
 /// What must not come as a trailer (RFC 9110, section 6.5.1), beside what ends at this hop: it would change how the message is
 /// framed, routed, judged or read after that has been done.
@@ -72,6 +68,24 @@ static NOT_TRAILERS: [HeaderName; 33] = [
     TARGET,
 ];
 
+/// Which headers a request has of those that something depends on. One walk over all names costs less than a search for each
+/// that may be there, and most requests have none of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Given {
+    /// `galton-seq` or `galton-deadline-ns`.
+    asks: bool,
+    /// `Expect`.
+    pub(crate) expectation: bool,
+    /// `Transfer-Encoding`.
+    pub(crate) coding: bool,
+    /// `Content-Length`.
+    pub(crate) length: bool,
+    /// One that ends at this hop.
+    ends_here: bool,
+    /// One of [`FORWARDED`].
+    forwarded: bool,
+}
+
 /// What a client asks of the proxy itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Asked {
@@ -82,7 +96,10 @@ pub(crate) struct Asked {
 }
 
 /// Reads `galton-seq` and `galton-deadline-ns`; what cannot be read is as good as absent.
-pub(crate) fn asked(headers: &HeaderMap) -> Asked {
+pub(crate) fn asked(headers: &HeaderMap, given: Given) -> Asked {
+    if !given.asks {
+        return Asked::default();
+    }
     let number = |name: HeaderName| headers.get(name).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
     Asked { request: number(SEQ).map(RequestId), deadline_ns: number(DEADLINE_NS) }
 }
@@ -91,12 +108,14 @@ pub(crate) fn asked(headers: &HeaderMap) -> Asked {
 ///
 /// `Expect` is dropped with the hop-by-hop ones: this proxy itself says `100 Continue` when it reads the body. Trailers are
 /// forwarded, so it accepts them where its client does (RFC 9110, section 10.1.4).
-pub(crate) fn to_target(headers: &HeaderMap, version: Version, peer: &HeaderValue, head: &mut Vec<u8>) {
+pub(crate) fn to_target(headers: &HeaderMap, given: Given, version: Version, peer: &HeaderValue, head: &mut Vec<u8>) {
     let mut put = |name: &HeaderName, value: &[u8]| put_header(head, name.as_str().as_bytes(), value);
-    let ended = Ended::of(headers);
+    let ended = given.ends_here.then(|| Ended::of(headers));
     for (name, value) in headers {
+        let ends_here = ended.as_ref().is_some_and(|ended| ended.contains(name));
         // What this hop says itself is put below.
-        if !FORWARDED.contains(name) && !ended.as_ref().is_some_and(|ended| ended.contains(name)) {
+        let said_anew = given.forwarded && FORWARDED.contains(name);
+        if !ends_here && !said_anew {
             put(name, value.as_bytes());
         }
     }
@@ -105,7 +124,7 @@ pub(crate) fn to_target(headers: &HeaderMap, version: Version, peer: &HeaderValu
         put(&CONNECTION, b"te");
     }
     put(&VIA, via(version).as_bytes());
-    match headers.contains_key(X_FORWARDED_FOR) {
+    match given.forwarded {
         true => put(&X_FORWARDED_FOR, &chain(headers, peer)),
         false => put(&X_FORWARDED_FOR, peer.as_bytes()),
     }
@@ -118,8 +137,8 @@ pub(crate) fn to_target(headers: &HeaderMap, version: Version, peer: &HeaderValu
 
 /// Makes a target's response headers those of the response to the client.
 pub(crate) fn to_client(head: &mut response::Parts) {
-    if let Some(ended) = Ended::of(&head.headers) {
-        ended.strip(&mut head.headers);
+    if head.headers.keys().any(|name| ends_here(name.as_str())) {
+        Ended::of(&head.headers).strip(&mut head.headers);
     }
     if head.status == StatusCode::NO_CONTENT {
         // Must not be there (RFC 9110, section 8.6).
@@ -150,57 +169,38 @@ struct Ended {
     coded: bool,
 }
 
-/// What the proxy says about a response.
-#[derive(Clone, Debug)]
-pub(crate) struct Verdict {
-    /// How the request ended, as far as the head can tell.
-    pub(crate) outcome: Outcome,
-    /// Dispatches.
-    pub(crate) attempts: u32,
-    /// The target that serves, or the last one tried.
-    pub(crate) target: Option<HeaderValue>,
-    /// When the head of the request was there, machine nanoseconds.
-    pub(crate) recv_ns: u64,
-    /// When the head of the response was there, machine nanoseconds.
-    pub(crate) done_ns: u64,
-    /// Time at the load balancer outside of the serving attempt, machine nanoseconds.
-    pub(crate) overhead_ns: u64,
-    /// Whether the times are written.
-    pub(crate) timed: bool,
+// === impl Given ===
+
+impl Given {
+    /// What these have.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let mut given = Self::default();
+        for name in headers.keys().map(HeaderName::as_str) {
+            match name {
+                header::SEQ | header::DEADLINE_NS => given.asks = true,
+                "content-length" => given.length = true,
+                "x-forwarded-for" | "x-forwarded-host" | "x-forwarded-proto" => given.forwarded = true,
+                name if ends_here(name) => {
+                    given.ends_here = true;
+                    given.expectation |= name == "expect";
+                    given.coding |= name == "transfer-encoding";
+                }
+                _ => {}
+            }
+        }
+        given
+    }
 }
 
-// === impl Verdict ===
-
-impl Verdict {
-    /// Writes it into the response's headers, over whatever a target claimed.
-    pub(crate) fn write(self, headers: &mut HeaderMap) {
-        headers.insert(OUTCOME, outcome(self.outcome));
-        headers.insert(ATTEMPTS, attempts(self.attempts));
-        if self.timed {
-            headers.insert(RECV_NS, self.recv_ns.into());
-            headers.insert(DONE_NS, self.done_ns.into());
-            headers.insert(OVERHEAD_NS, self.overhead_ns.into());
-        }
-        match self.target {
-            Some(target) => headers.insert(TARGET, target),
-            None => headers.remove(TARGET),
-        };
-        if matches!(self.outcome, Outcome::Rejected(_)) {
-            // Capacity frees up within seconds or not at all; a plain client should not hammer in between.
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-    }
+/// One of [`HOP_BY_HOP`].
+fn ends_here(name: &str) -> bool {
+    matches!(name, "connection" | "keep-alive" | "proxy-connection" | "te" | "transfer-encoding" | "upgrade" | "expect")
 }
 
 // === impl Ended ===
 
 impl Ended {
-    /// None, as in most heads, if there is no such header: one look at each name is cheaper than one for each name that may be
-    /// there.
-    fn of(headers: &HeaderMap) -> Option<Self> {
-        if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
-            return None;
-        }
+    fn of(headers: &HeaderMap) -> Self {
         let connection = headers.get_all(CONNECTION).iter().flat_map(|value| value.as_bytes().split(|b| *b == b','));
         let named = connection
             .map(<[u8]>::trim_ascii)
@@ -209,7 +209,7 @@ impl Ended {
             // A client must not be able to strip what makes the request whole.
             .filter(|name| *name != HOST && *name != CONTENT_LENGTH)
             .collect();
-        Some(Self { named, coded: headers.contains_key(TRANSFER_ENCODING) })
+        Self { named, coded: headers.contains_key(TRANSFER_ENCODING) }
     }
 
     fn contains(&self, name: &HeaderName) -> bool {
@@ -244,27 +244,8 @@ fn chain(headers: &HeaderMap, peer: &HeaderValue) -> Vec<u8> {
     earlier.chain([peer]).map(HeaderValue::as_bytes).collect::<Vec<_>>().join(&b", "[..])
 }
 
-/// A target's name.
-pub(crate) fn target(target: TargetId) -> HeaderValue {
-    display(&target)
-}
-
-fn outcome(outcome: Outcome) -> HeaderValue {
-    if outcome == Outcome::Ok { HeaderValue::from_static("ok") } else { display(&outcome) }
-}
-
-fn attempts(attempts: u32) -> HeaderValue {
-    if attempts == 1 { HeaderValue::from_static("1") } else { attempts.into() }
-}
-
-fn display(value: &impl std::fmt::Display) -> HeaderValue {
-    HeaderValue::from_str(&value.to_string()).expect("outcomes and target names are ASCII")
-}
-
 #[cfg(test)]
 mod tests {
-    use galton_core::RejectReason;
-
     use super::*;
 
     fn map(entries: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -278,13 +259,33 @@ mod tests {
     /// What a target gets, as it is parsed.
     fn sent(received: &HeaderMap, version: Version, peer: &'static str) -> HeaderMap {
         let mut head = Vec::new();
-        to_target(received, version, &HeaderValue::from_static(peer), &mut head);
+        to_target(received, Given::of(received), version, &HeaderValue::from_static(peer), &mut head);
         let mut sent = HeaderMap::new();
         for line in std::str::from_utf8(&head).unwrap().lines() {
             let (name, value) = line.split_once(": ").unwrap();
             sent.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
         }
         sent
+    }
+
+    #[test]
+    fn a_walk_finds_what_a_search_would() {
+        for name in &HOP_BY_HOP {
+            assert!(
+                ends_here(name.as_str()) && Given::of(&map(&[(name.as_str().to_owned().leak(), "x")])).ends_here,
+                "{name}"
+            );
+        }
+        assert!(FORWARDED.iter().all(|name| Given::of(&map(&[(name.as_str().to_owned().leak(), "x")])).forwarded));
+        let none = Given::of(&map(&[("host", "a"), ("via", "x"), ("accept", "y")]));
+        assert!(!none.asks && !none.length && !none.forwarded && !none.ends_here && !none.coding && !none.expectation);
+        let all = Given::of(&map(&[
+            ("galton-seq", "1"),
+            ("content-length", "2"),
+            ("transfer-encoding", "x"),
+            ("expect", "y"),
+        ]));
+        assert!(all.asks && all.length && all.coding && all.expectation);
     }
 
     #[test]
@@ -358,21 +359,6 @@ mod tests {
     }
 
     #[test]
-    fn a_verdict_overrides_what_the_target_claims() {
-        let mut headers = map(&[("galton-outcome", "ok"), ("galton-target", "t-009")]);
-        let outcome = Outcome::Rejected(RejectReason::NoCapacity);
-        Verdict { outcome, attempts: 0, target: None, recv_ns: 5, done_ns: 9, overhead_ns: 4, timed: true }
-            .write(&mut headers);
-        assert_eq!(headers["galton-outcome"], outcome.to_string());
-        assert_eq!(headers["galton-attempts"], "0");
-        assert_eq!(headers["galton-recv-ns"], "5");
-        assert_eq!(headers["galton-done-ns"], "9");
-        assert_eq!(headers["galton-overhead-ns"], "4");
-        assert_eq!(headers["retry-after"], "1");
-        assert!(!headers.contains_key("galton-target"));
-    }
-
-    #[test]
     fn only_the_galton_503_is_a_refusal() {
         let full = map(&[("galton-outcome", "full")]);
         assert!(refused(StatusCode::SERVICE_UNAVAILABLE, &full));
@@ -383,6 +369,6 @@ mod tests {
     #[test]
     fn unreadable_requests_to_the_proxy_are_absent() {
         let headers = map(&[("galton-seq", "17"), ("galton-deadline-ns", "soon")]);
-        assert_eq!(asked(&headers), Asked { request: Some(RequestId(17)), deadline_ns: None });
+        assert_eq!(asked(&headers, Given::of(&headers)), Asked { request: Some(RequestId(17)), deadline_ns: None });
     }
 }

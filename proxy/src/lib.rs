@@ -39,6 +39,7 @@ mod server;
 mod tests;
 mod threads;
 mod upstream;
+mod verdict;
 mod wake;
 mod watch;
 

@@ -9,10 +9,11 @@ use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Method, Version};
 
 use crate::declined::Declined;
+use crate::headers::Given;
 use crate::limits::ClientLimits;
 
 /// Checks a head, and leaves exactly one `Host` in it; returns the request-target for an origin server.
-pub(crate) fn check(head: &mut Parts, limits: &ClientLimits) -> Result<PathAndQuery, Declined> {
+pub(crate) fn check(head: &mut Parts, given: Given, limits: &ClientLimits) -> Result<PathAndQuery, Declined> {
     if head.method == Method::CONNECT {
         return Err(Declined::Connect);
     }
@@ -22,13 +23,15 @@ pub(crate) fn check(head: &mut Parts, limits: &ClientLimits) -> Result<PathAndQu
     if matches!(head.method, Method::OPTIONS | Method::TRACE) {
         one_hop_less(headers)?;
     }
-    if headers.get_all(EXPECT).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+    if given.expectation
+        && headers.get_all(EXPECT).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+    {
         return Err(Declined::ExpectationUnknown);
     }
     if head.version == Version::HTTP_2 {
         one_length(headers)?;
         join_cookies(headers);
-    } else {
+    } else if given.coding {
         only_chunked(headers)?;
     }
     Ok(target)
@@ -185,7 +188,8 @@ mod tests {
             request = request.header(*name, *value);
         }
         let (mut head, ()) = request.body(()).unwrap().into_parts();
-        let uri = check(&mut head, &ClientLimits::parse(&[]))?;
+        let given = Given::of(&head.headers);
+        let uri = check(&mut head, given, &ClientLimits::parse(&[]))?;
         Ok((uri, head))
     }
 

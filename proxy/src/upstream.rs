@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::replay::AttemptBody;
-use crate::{headers, limits};
+use crate::{limits, verdict};
 
 /// Every target that was told of.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ struct Upstream {
     name: HeaderValue,
     /// Its process died, or it is being removed and this proxy has nothing there any more.
     gone: bool,
-    /// Of a size that is quick to move.
+    #[expect(clippy::vec_box, reason = "each is taken out and put back for every request")]
     idle: Vec<Box<Link<AttemptBody>>>,
 }
 
@@ -83,7 +83,7 @@ impl Upstreams {
             incarnation: member.incarnation,
             data: member.data.clone(),
             admin: member.admin.clone(),
-            name: headers::target(member.target),
+            name: verdict::target(member.target),
             gone: false,
             idle: Vec::new(),
         };
@@ -119,7 +119,7 @@ impl Upstreams {
 
     /// The name of a target as responses have it.
     pub(crate) fn name(&self, target: TargetId) -> HeaderValue {
-        self.targets.borrow().get(&target).map_or_else(|| headers::target(target), |known| known.name.clone())
+        self.targets.borrow().get(&target).map_or_else(|| verdict::target(target), |known| known.name.clone())
     }
 
     /// Sends a request and returns the head of its response; the lease is for its body.

@@ -54,6 +54,14 @@ pub enum ReadError {
     Unasked,
 }
 
+/// What of a head frames the response: one look at each name as it comes costs less than a search for each of them.
+#[derive(Clone, Copy, Debug, Default)]
+struct Found {
+    connection: bool,
+    coding: bool,
+    length: bool,
+}
+
 /// What comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -121,22 +129,24 @@ impl Reader {
         while let Stage::Head { head_only } = self.stage
             && !self.input.is_empty()
         {
-            let Some(response) = self.parse_head()? else { break };
+            let Some((response, found)) = self.parse_head()? else { break };
             match response.status() {
                 StatusCode::SWITCHING_PROTOCOLS => return Err(ReadError::Unasked),
                 // Interim (RFC 9110, section 15.2): this client waits for none.
                 status if status.is_informational() => self.expect(head_only, response.into_parts().0.headers),
                 status => {
-                    self.goes_on &= persists(response.version(), response.headers());
+                    if found.connection || response.version() == Version::HTTP_10 {
+                        self.goes_on &= persists(response.version(), response.headers());
+                    }
                     let bodiless = head_only || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-                    return self.body_follows(response, bodiless).map(Some);
+                    return self.body_follows(response, found, bodiless).map(Some);
                 }
             }
         }
         Ok(None)
     }
 
-    fn parse_head(&mut self) -> Result<Option<Response<()>>, ReadError> {
+    fn parse_head(&mut self) -> Result<Option<(Response<()>, Found)>, ReadError> {
         let mut slots = [const { MaybeUninit::uninit() }; HEADERS];
         let mut parsed = httparse::Response::new(&mut []);
         let config = ParserConfig::default();
@@ -147,7 +157,7 @@ impl Reader {
             _ => return Err(ReadError::TooLarge),
         };
         let mut headers = std::mem::take(&mut self.headers);
-        fill(&mut headers, parsed.headers, &self.input)?;
+        let found = fill(&mut headers, parsed.headers, &self.input)?;
         let mut response = Response::new(());
         *response.headers_mut() = headers;
         *response.version_mut() = if parsed.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
@@ -159,14 +169,19 @@ impl Reader {
             response.extensions_mut().insert(reason);
         }
         self.input.advance(n);
-        Ok(Some(response))
+        Ok(Some((response, found)))
     }
 
     /// What the head says of the body (RFC 9112, section 6.3).
-    fn body_follows(&mut self, mut response: Response<()>, bodiless: bool) -> Result<Response<()>, ReadError> {
+    fn body_follows(
+        &mut self,
+        mut response: Response<()>,
+        found: Found,
+        bodiless: bool,
+    ) -> Result<Response<()>, ReadError> {
         let (version, headers) = (response.version(), response.headers_mut());
-        let chunked = is_chunked(headers)?;
-        let length = one_length(headers)?;
+        let chunked = found.coding && is_chunked(headers)?;
+        let length = if found.length { one_length(headers)? } else { None };
         self.stage = match length {
             _ if bodiless => Stage::Done,
             length if chunked => {
@@ -292,12 +307,17 @@ impl Reader {
 }
 
 /// The values share the bytes that came.
-fn fill(headers: &mut HeaderMap, parsed: &[httparse::Header<'_>], input: &Bytes) -> Result<(), ReadError> {
+fn fill(headers: &mut HeaderMap, parsed: &[httparse::Header<'_>], input: &Bytes) -> Result<Found, ReadError> {
+    let mut found = Found::default();
     for header in parsed {
+        let name = name(header.name)?;
+        found.connection |= name == CONNECTION;
+        found.coding |= name == TRANSFER_ENCODING;
+        found.length |= name == CONTENT_LENGTH;
         let value = HeaderValue::from_maybe_shared(input.slice_ref(header.value));
-        headers.append(name(header.name)?, value.map_err(|_| ReadError::Malformed)?);
+        headers.append(name, value.map_err(|_| ReadError::Malformed)?);
     }
-    Ok(())
+    Ok(found)
 }
 
 fn name(name: &str) -> Result<HeaderName, ReadError> {
