@@ -27,10 +27,11 @@ fn read<'a>(head_only: bool, mut pieces: impl Iterator<Item = &'a [u8]>) -> Resu
     let mut reader = Reader::new(64 * 1024);
     reader.expect(head_only, HeaderMap::new());
     let head = loop {
-        if let Some(head) = reader.head()? {
-            break head;
+        match reader.head()? {
+            Some(head) if head.status().is_informational() => {}
+            Some(head) => break head,
+            None => more(&mut reader, &mut pieces)?,
         }
-        more(&mut reader, &mut pieces)?;
     };
     let (mut body, mut trailers) = (Vec::new(), None);
     while !reader.is_done() {

@@ -101,7 +101,7 @@ impl Link {
         match &mut self.kind {
             Kind::Http1 { link, spare, .. } => {
                 let head = template.head(ask);
-                let response = link.send(template.with_head(&head, std::mem::take(spare))).await?;
+                let response = link.send(template.with_head(&head, std::mem::take(spare)), |_| {}).await?;
                 Ok((response, Body::Http1(link)))
             }
             Kind::Http2 { requests, .. } => {

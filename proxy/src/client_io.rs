@@ -6,7 +6,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -32,6 +32,21 @@ impl ClientIo {
     /// The stream alone, and what was read of it and not asked for.
     pub(crate) fn into_parts(self) -> (TcpStream, Bytes) {
         (self.stream, self.first)
+    }
+
+    /// Ready when no interim response waits.
+    fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { stream, client, .. } = self;
+        let mut interim = client.interim.borrow_mut();
+        while !interim.bytes().is_empty() {
+            let polled = Pin::new(&mut *stream).poll_write(cx, interim.bytes());
+            client.wrote(polled.is_ready());
+            match ready!(polled)? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                n => interim.sent(n),
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn wrote(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -62,6 +77,7 @@ impl AsyncWrite for ClientIo {
         if self.client.speaks_unasked() {
             return Poll::Ready(Ok(bytes.len()));
         }
+        ready!(self.poll_interim(cx))?;
         let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.wrote(polled)
     }
@@ -74,6 +90,7 @@ impl AsyncWrite for ClientIo {
         if self.client.speaks_unasked() {
             return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
         }
+        ready!(self.poll_interim(cx))?;
         let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         self.wrote(polled)
     }
@@ -83,6 +100,7 @@ impl AsyncWrite for ClientIo {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_interim(cx))?;
         let polled = Pin::new(&mut self.stream).poll_flush(cx);
         if polled.is_ready() {
             self.client.flushed();

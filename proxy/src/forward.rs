@@ -40,6 +40,8 @@ struct Outgoing {
     /// Its response has no body.
     head_only: bool,
     body: RequestBody,
+    /// Who is told of interim responses: HTTP/2's server sends none, and HTTP/1.0 knows of none.
+    hears: Option<Rc<Client>>,
     /// A map that is no longer used, for the headers of a response.
     spare: Cell<HeaderMap>,
 }
@@ -146,7 +148,7 @@ impl Forward {
 // === impl Outgoing ===
 
 impl Outgoing {
-    fn new(request: Request<Incoming>, given: Given, client: &Client) -> Result<Self, Declined> {
+    fn new(request: Request<Incoming>, given: Given, client: &Rc<Client>) -> Result<Self, Declined> {
         let limits = &client.front.limits;
         let (mut head, body) = request.into_parts();
         let target = check(&mut head, given, limits)?;
@@ -174,7 +176,8 @@ impl Outgoing {
         let head_only = head.method == Method::HEAD;
         // At once: the HTTP library can then use its buffer again, of which the values were parts.
         head.headers.clear();
-        Ok(Self { head: bytes, framing, head_only, body, spare: Cell::new(head.headers) })
+        let hears = (head.version == Version::HTTP_11).then(|| Rc::clone(client));
+        Ok(Self { head: bytes, framing, head_only, body, hears, spare: Cell::new(head.headers) })
     }
 
     fn request(&self) -> http1::Request<'_, AttemptBody> {
@@ -189,7 +192,12 @@ impl Outgoing {
         upstreams: &Rc<Upstreams>,
         attempt: &Attempt,
     ) -> Result<(Response<()>, Lease), AttemptEnd> {
-        let sent = upstreams.exchange(attempt.target, attempt.incarnation, || self.request()).await;
+        let interim = |response| {
+            if let Some(client) = &self.hears {
+                client.tell(response);
+            }
+        };
+        let sent = upstreams.exchange(attempt.target, attempt.incarnation, || self.request(), interim).await;
         let (response, mut lease) = sent.map_err(|why| match why {
             NoResponse::Unconnected => AttemptEnd::Gone,
             NoResponse::Broken => AttemptEnd::Reset { committed: !self.body.replayable() },

@@ -9,9 +9,10 @@ use std::net::IpAddr;
 use std::rc::{Rc, Weak};
 use std::task::{Poll, Waker};
 
-use http::HeaderValue;
+use http::{HeaderValue, Response};
 use slab::Slab;
 
+use crate::interim::Interim;
 use crate::limits::{self, ClientLimits};
 use crate::parking::Parking;
 use crate::proxy::Proxy;
@@ -63,6 +64,8 @@ pub(crate) struct Client {
     asked_to_park: Cell<bool>,
     /// The HTTP library is to let go of the connection, not to end it.
     lets_go: Cell<bool>,
+    /// To be sent before its next answer.
+    pub(crate) interim: RefCell<Interim>,
 }
 
 /// A request in flight, until its response is complete.
@@ -159,6 +162,7 @@ impl Client {
             seen: Cell::new(Waiting::Target),
             asked_to_park: Cell::default(),
             lets_go: Cell::default(),
+            interim: RefCell::default(),
         })
     }
 
@@ -192,6 +196,13 @@ impl Client {
         self.stalled.set(!taken);
         if taken {
             self.written.set(self.written.get() + 1);
+        }
+    }
+
+    /// What a target says before its answer. It would be part of an earlier answer if some of that had not been written.
+    pub(crate) fn tell(&self, interim: Response<()>) {
+        if !self.stalled.get() {
+            self.interim.borrow_mut().add(interim);
         }
     }
 

@@ -25,6 +25,7 @@ mod front;
 #[doc(hidden)]
 pub mod fuzzing;
 mod headers;
+mod interim;
 mod limits;
 mod metrics;
 mod parking;

@@ -190,6 +190,9 @@ pub(crate) const REFUSAL_BYTES: usize = 4 * 1024;
 /// A connection to a target of the same machine or network takes far less; what takes longer is not there.
 pub(crate) const CONNECT: Duration = Duration::from_secs(1);
 
+/// Bytes of interim responses that wait for a client before no more are taken: a client that does not read misses hints.
+pub(crate) const INTERIM_BYTES: usize = 16 * 1024;
+
 /// Bytes of a response's head.
 pub(crate) const RESPONSE_HEAD_BYTES: usize = 64 * 1024;
 

@@ -122,19 +122,20 @@ impl Upstreams {
         self.targets.borrow().get(&target).map_or_else(|| verdict::target(target), |known| known.name.clone())
     }
 
-    /// Sends a request and returns the head of its response; the lease is for its body.
+    /// Sends a request and returns the head of its response; the lease is for its body. `interim` is told of those before.
     pub(crate) async fn exchange<'a>(
         &self,
         target: TargetId,
         incarnation: Incarnation,
         request: impl Fn() -> http1::Request<'a, AttemptBody>,
+        interim: impl Fn(Response<()>),
     ) -> Result<(Response<()>, Lease), NoResponse> {
         loop {
             let mut lease = match poll_fn(|cx| Poll::Ready(self.check_out(target, incarnation, cx))).await {
                 Some(lease) => lease,
                 None => self.connect(target, incarnation).await.ok_or(NoResponse::Unconnected)?,
             };
-            match lease.link.send(request()).await {
+            match lease.link.send(request(), &interim).await {
                 Ok(response) => return Ok((response, lease)),
                 // Closed while it was idle: this is not a second sending.
                 Err(LinkError::Unsent(_)) if lease.reused => {}

@@ -85,24 +85,33 @@ where
         Self { stream, writer: Writer::default(), reader: Reader::new(max_head_bytes), broken: false }
     }
 
-    /// Sends a request and returns the head of its response; dropped before that, it leaves a connection that cannot be used
-    /// again. Only where [`Self::is_ready`].
-    pub async fn send(&mut self, request: Request<'_, B>) -> Result<Response<()>, LinkError> {
+    /// Sends a request and returns the head of its response; `interim` is told of those before it (RFC 9110, section 15.2).
+    /// Dropped before that, it leaves a connection that cannot be used again. Only where [`Self::is_ready`].
+    pub async fn send(
+        &mut self,
+        request: Request<'_, B>,
+        mut interim: impl FnMut(Response<()>),
+    ) -> Result<Response<()>, LinkError> {
         let Request { head, framing, body, head_only, headers } = request;
         self.writer.begin(head, framing, body);
         self.reader.expect(head_only, headers);
-        let sent = poll_fn(|cx| self.poll_head(cx)).await;
+        let sent = poll_fn(|cx| self.poll_head(cx, &mut interim)).await;
         self.broken |= sent.is_err();
         sent
     }
 
-    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, LinkError>> {
+    fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        interim: &mut impl FnMut(Response<()>),
+    ) -> Poll<Result<Response<()>, LinkError>> {
         loop {
             self.write(cx)?;
-            if let Some(head) = self.reader.head()? {
-                return Poll::Ready(Ok(head));
+            match self.reader.head()? {
+                Some(head) if head.status().is_informational() => interim(head),
+                Some(head) => return Poll::Ready(Ok(head)),
+                None => ready!(self.poll_read(cx))?,
             }
-            ready!(self.poll_read(cx))?;
         }
     }
 

@@ -124,26 +124,25 @@ impl Reader {
         Ok(())
     }
 
-    /// The head of the response that is expected, as soon as it is whole.
+    /// The head of the response that is expected, as soon as it is whole; before that, those of interim ones (RFC 9110,
+    /// section 15.2).
     pub fn head(&mut self) -> Result<Option<Response<()>>, ReadError> {
-        while let Stage::Head { head_only } = self.stage
-            && !self.input.is_empty()
-        {
-            let Some((response, found)) = self.parse_head()? else { break };
-            match response.status() {
-                StatusCode::SWITCHING_PROTOCOLS => return Err(ReadError::Unasked),
-                // Interim (RFC 9110, section 15.2): this client waits for none.
-                status if status.is_informational() => self.expect(head_only, response.into_parts().0.headers),
-                status => {
-                    if found.connection || response.version() == Version::HTTP_10 {
-                        self.goes_on &= persists(response.version(), response.headers());
-                    }
-                    let bodiless = head_only || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-                    return self.body_follows(response, found, bodiless).map(Some);
+        let Stage::Head { head_only } = self.stage else { return Ok(None) };
+        if self.input.is_empty() {
+            return Ok(None);
+        }
+        let Some((response, found)) = self.parse_head()? else { return Ok(None) };
+        match response.status() {
+            StatusCode::SWITCHING_PROTOCOLS => Err(ReadError::Unasked),
+            status if status.is_informational() => Ok(Some(response)),
+            status => {
+                if found.connection || response.version() == Version::HTTP_10 {
+                    self.goes_on &= persists(response.version(), response.headers());
                 }
+                let bodiless = head_only || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+                self.body_follows(response, found, bodiless).map(Some)
             }
         }
-        Ok(None)
     }
 
     fn parse_head(&mut self) -> Result<Option<(Response<()>, Found)>, ReadError> {

@@ -38,6 +38,7 @@ fn read(head_only: bool, pieces: &[&[u8]]) -> Result<Read, ReadError> {
     };
     let head = loop {
         match reader.head()? {
+            Some(head) if head.status().is_informational() => {}
             Some(head) => break head,
             None => more(&mut reader)?,
         }
@@ -227,7 +228,7 @@ async fn requests_follow_each_other_on_one_connection() {
             server.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello").await.unwrap();
         };
         let length = Framing::Length(part.len() as u64);
-        let (sent, ()) = tokio::join!(soon(link.send(request(length, body(&[part], None)))), answer);
+        let (sent, ()) = tokio::join!(soon(link.send(request(length, body(&[part], None)), |_| {})), answer);
         assert_eq!(sent.unwrap().status(), 200);
         assert_eq!(body_of(&mut link).await.unwrap(), b"hello");
         assert!(link.is_ready());
@@ -256,7 +257,7 @@ async fn a_body_is_sent_as_its_head_says() {
             server.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
             asked
         };
-        let (sent, asked) = tokio::join!(soon(link.send(request(framing, body))), answer);
+        let (sent, asked) = tokio::join!(soon(link.send(request(framing, body), |_| {})), answer);
         assert_eq!(sent.unwrap().status(), 204);
         assert_eq!(asked, format!("POST / HTTP/1.1\r\nhost: a\r\n\r\n{expected}"));
         assert!(link.is_end_stream() && link.is_ready());
@@ -267,14 +268,14 @@ async fn a_body_is_sent_as_its_head_says() {
         read_until(&mut server, "\r\n\r\n3\r\nabc\r\n0\r\n\r\n").await;
         server.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
     };
-    tokio::join!(soon(link.send(request(Framing::Chunked, known))), answer).0.unwrap();
+    tokio::join!(soon(link.send(request(Framing::Chunked, known), |_| {})), answer).0.unwrap();
 }
 
 #[tokio::test]
 async fn a_body_of_another_length_breaks_the_connection() {
     for (framing, parts) in [(Framing::Length(3), ["ab", "cd"]), (Framing::Length(5), ["ab", "cd"])] {
         let (mut link, _server) = pair().await;
-        let sent = soon(link.send(request(framing, body(&parts, None)))).await;
+        let sent = soon(link.send(request(framing, body(&parts, None)), |_| {})).await;
         assert!(matches!(sent, Err(LinkError::Body(_))), "{sent:?}");
         assert!(!link.is_open());
     }
@@ -293,7 +294,7 @@ async fn a_large_body_streams_while_the_response_does() {
         tokio::io::copy(&mut (&mut from).take(10_000_028), &mut to).await.unwrap()
     });
     let body = StreamBody::new(futures_util::stream::iter(pieces));
-    soon(link.send(request(Framing::Length((PIECES * PIECE.len()) as u64), body))).await.unwrap();
+    soon(link.send(request(Framing::Length((PIECES * PIECE.len()) as u64), body), |_| {})).await.unwrap();
     let echoed = body_of(&mut link).await.unwrap();
     assert_eq!(echoed.len(), 28 + PIECES * PIECE.len());
     assert_eq!(echo.await.unwrap(), echoed.len() as u64);
@@ -308,7 +309,7 @@ async fn an_early_answer_is_read_and_costs_the_connection() {
         read_until(&mut server, "\r\n\r\n").await;
         server.write_all(b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 0\r\n\r\n").await.unwrap();
     };
-    let (sent, ()) = tokio::join!(soon(link.send(request(Framing::Length(9), never))), answer);
+    let (sent, ()) = tokio::join!(soon(link.send(request(Framing::Length(9), never), |_| {})), answer);
     assert_eq!(sent.unwrap().status(), 413);
     assert!(link.is_end_stream() && !link.is_ready(), "its request is not sent");
     assert!(poll_fn(|cx| Poll::Ready(link.poll_settled(cx).is_pending())).await, "it waits for the body");
@@ -326,7 +327,7 @@ async fn nothing_is_sent_where_nobody_listens() {
         }
     })
     .await;
-    let sent = soon(link.send(request(Framing::Length(0), Empty::new()))).await;
+    let sent = soon(link.send(request(Framing::Length(0), Empty::new()), |_| {})).await;
     assert!(matches!(sent, Err(LinkError::Unsent(_))), "{sent:?}");
     assert!(!link.is_open());
 }
