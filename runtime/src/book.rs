@@ -21,6 +21,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::{MetricFamily, MetricType};
 
 pub use self::histogram::Histogram;
+pub(crate) use self::histogram::limits;
 use crate::families;
 use crate::mapped::{self, Words};
 

@@ -62,6 +62,11 @@ fn bucket(ns: u64) -> usize {
     (times.next_power_of_two().trailing_zeros() as usize).min(LIMITS)
 }
 
+/// The limits, in seconds, of every time histogram.
+pub(crate) fn limits() -> Vec<f64> {
+    (0..LIMITS).map(limit).collect()
+}
+
 /// Of a bucket, in seconds.
 fn limit(bucket: usize) -> f64 {
     if bucket == LIMITS { f64::INFINITY } else { (FIRST_NS << bucket) as f64 / 1e9 }

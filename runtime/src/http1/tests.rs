@@ -316,6 +316,23 @@ async fn an_early_answer_is_read_and_costs_the_connection() {
 }
 
 #[tokio::test]
+async fn an_answer_is_read_though_its_server_takes_no_more() {
+    let (mut link, mut server) = pair().await;
+    let pieces = std::iter::repeat_with(|| Ok::<_, Infallible>(Frame::data(Bytes::from_static(&[b'x'; 10_000]))));
+    let endless = StreamBody::new(futures_util::stream::iter(pieces));
+    let answer = async {
+        read_until(&mut server, "\r\n\r\n").await;
+        server.write_all(b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 2\r\n\r\nno").await.unwrap();
+        // With bytes that it has not read: the connection is reset.
+        drop(server);
+    };
+    let (sent, ()) = tokio::join!(soon(link.send(request(Framing::Length(u64::MAX), endless), |_| {})), answer);
+    assert_eq!(sent.unwrap().status(), 413);
+    assert_eq!(body_of(&mut link).await.unwrap(), b"no");
+    assert!(!link.is_ready());
+}
+
+#[tokio::test]
 async fn nothing_is_sent_where_nobody_listens() {
     let (mut link, server) = pair::<Empty<Bytes>>().await;
     // A reset, not an end: the client learns of it when it writes.
