@@ -3,7 +3,7 @@
 use crate::ids::{HostId, RequestId, TargetId};
 use crate::rng::{Keyed, Purpose};
 use crate::scenario::{Scenario, TieBreak};
-use crate::table::{LoadTable, Lowest, Slot};
+use crate::table::{LoadTable, Lowest, Moved, Slot};
 
 /// How often a pick looks again because the table moved meanwhile. Some other host got through each time, so that this
 /// many in a row do not happen by chance.
@@ -34,18 +34,42 @@ impl LeastConns {
         except: &[TargetId],
         table: &mut T,
     ) -> Option<Slot> {
-        for _ in 0..MOST_LOOKS {
-            let low = table.lowest(except)?;
-            let k = self.position(request, attempt, &low, except, table);
-            let Some(target) = table.nth(&low, k, except) else {
-                continue;
-            };
-            if let Ok(slot) = table.reserve(host, target, &low) {
-                self.last_pick = target;
-                return Some(slot);
-            }
+        match self.look(host, request, attempt, except, table) {
+            Ok(slot) => slot,
+            Err(Moved) => self.look_again(host, request, attempt, except, table),
         }
-        None
+    }
+
+    #[cold]
+    fn look_again<T: LoadTable>(
+        &mut self,
+        host: HostId,
+        request: RequestId,
+        attempt: u32,
+        except: &[TargetId],
+        table: &mut T,
+    ) -> Option<Slot> {
+        (1..MOST_LOOKS).find_map(|_| self.look(host, request, attempt, except, table).ok()).flatten()
+    }
+
+    /// Takes a slot at the least loaded target, if the table does not move meanwhile.
+    ///
+    /// Inlined in a pick, where it usually is the only look, rather than shared with a second one.
+    #[inline(always)]
+    fn look<T: LoadTable>(
+        &mut self,
+        host: HostId,
+        request: RequestId,
+        attempt: u32,
+        except: &[TargetId],
+        table: &mut T,
+    ) -> Result<Option<Slot>, Moved> {
+        let Some(low) = table.lowest(except) else { return Ok(None) };
+        let k = self.position(request, attempt, &low, except, table);
+        let target = table.nth(&low, k, except).ok_or(Moved)?;
+        let slot = table.reserve(host, target, &low)?;
+        self.last_pick = target;
+        Ok(Some(slot))
     }
 
     fn position<T: LoadTable>(

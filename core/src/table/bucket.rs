@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::positions::Positions;
+use super::buckets::{Bucket, Buckets};
 use super::row::Row;
 use super::{FleetRows, Head, LoadTable, Lowest, Moved, RowState, Slot};
 use crate::ids::{HostId, Incarnation, TargetId};
@@ -25,10 +25,8 @@ pub struct BucketTable {
     rows: Vec<Row>,
     /// Where the row of a target is, by number.
     places: Vec<Option<u32>>,
-    /// Places of candidates (before `except`) by count.
-    buckets: Vec<Positions>,
-    /// The counts whose bucket is not empty.
-    occupied: Positions,
+    /// Places of ready rows by count; those at the limit are no candidates.
+    buckets: Buckets,
     waiting: BTreeMap<HostId, Head>,
     ready: u32,
     total: u64,
@@ -45,8 +43,7 @@ impl BucketTable {
             idle_threshold,
             rows: Vec::new(),
             places: Vec::new(),
-            buckets: Vec::new(),
-            occupied: Positions::default(),
+            buckets: Buckets::with_room_for(0),
             waiting: BTreeMap::new(),
             ready: 0,
             total: 0,
@@ -74,14 +71,14 @@ impl BucketTable {
     /// Changes a row, and moves it to the bucket where it belongs then.
     fn change(&mut self, place: usize, f: impl FnOnce(&mut Row)) {
         let row = &mut self.rows[place];
-        let (from, was_ready, held) = (row.bucket(self.limit), row.is_ready(), row.count);
+        let (from, held) = (row.bucket(), row.count);
         f(row);
-        let (to, now_ready) = (row.bucket(self.limit), row.is_ready());
+        let to = row.bucket();
         self.total = self.total - u64::from(held) + u64::from(row.count);
-        self.ready = self.ready - u32::from(was_ready) + u32::from(now_ready);
+        self.ready = self.ready - u32::from(from.is_some()) + u32::from(to.is_some());
         if from != to {
-            from.into_iter().for_each(|count| self.leave(count, place));
-            to.into_iter().for_each(|count| self.enter(count, place));
+            to.into_iter().for_each(|count| self.buckets.enter(count, place));
+            from.into_iter().for_each(|count| self.buckets.leave(count, place));
         }
         self.version += 1;
     }
@@ -90,32 +87,10 @@ impl BucketTable {
     #[inline]
     fn recounted(&mut self, place: usize, from: u32, to: u32) {
         if self.rows[place].is_ready() {
-            if from < self.limit {
-                self.leave(from, place);
-            }
-            if to < self.limit {
-                self.enter(to, place);
-            }
+            self.buckets.enter(to as usize, place);
+            self.buckets.leave(from as usize, place);
         }
         self.version += 1;
-    }
-
-    #[inline]
-    fn enter(&mut self, count: u32, place: usize) {
-        let count = count as usize;
-        if self.buckets.len() <= count {
-            self.buckets.resize_with(count + 1, Positions::default);
-        }
-        self.buckets[count].insert(place);
-        self.occupied.put(count, true);
-    }
-
-    #[inline]
-    fn leave(&mut self, count: u32, place: usize) {
-        let count = count as usize;
-        let bucket = &mut self.buckets[count];
-        bucket.remove(place);
-        self.occupied.put(count, !bucket.is_empty());
     }
 
     /// Adds a row, in its place, and says which that is.
@@ -123,10 +98,10 @@ impl BucketTable {
         let place = self.rows.partition_point(|other| other.target < row.target);
         let at_end = place == self.rows.len();
         self.rows.insert(place, row);
-        if at_end {
-            self.note_place(place)
+        if at_end && self.buckets.has_room_for(place) {
+            self.note_place(place);
         } else {
-            self.rebuild()
+            self.rebuild();
         }
         place
     }
@@ -153,22 +128,21 @@ impl BucketTable {
 
     /// Makes the buckets anew: places have changed.
     fn rebuild(&mut self) {
-        self.buckets.iter_mut().for_each(Positions::clear);
-        self.occupied.clear();
+        self.buckets = Buckets::with_room_for(self.rows.len());
         for place in 0..self.rows.len() {
             self.note_place(place);
-            self.rows[place].bucket(self.limit).into_iter().for_each(|count| self.enter(count, place));
+            self.rows[place].bucket().into_iter().for_each(|count| self.buckets.enter(count, place));
         }
     }
 
     /// The bucket that `low` saw, if the table has not moved since.
     #[inline]
-    fn seen(&self, low: &Lowest) -> Option<&Positions> {
+    fn seen(&self, low: &Lowest) -> Option<Bucket<'_>> {
         if low.stamp == self.version { self.buckets.get(low.count as usize) } else { None }
     }
 
     /// The places in the bucket of those excepted, ascending, each once.
-    fn skipped(&self, bucket: &Positions, except: &[TargetId]) -> Vec<usize> {
+    fn skipped(&self, bucket: Bucket<'_>, except: &[TargetId]) -> Vec<usize> {
         let places = except.iter().filter_map(|target| self.place(*target));
         let mut skipped: Vec<usize> = places.filter(|place| bucket.contains(*place)).collect();
         skipped.sort_unstable();
@@ -211,14 +185,14 @@ impl LoadTable for BucketTable {
     #[inline]
     fn lowest(&self, except: &[TargetId]) -> Option<Lowest> {
         let low = |count: usize, len| Lowest { count: count as u32, len, stamp: self.version };
+        let limit = self.limit as usize;
         if except.is_empty() {
-            let count = self.occupied.first()?;
-            return Some(low(count, self.buckets[count].len()));
+            let (count, len) = self.buckets.lowest()?;
+            return (count < limit).then(|| low(count, len));
         }
         // Every bucket but the last that is looked at holds excepted rows alone, and `except` is short.
-        self.occupied.iter().find_map(|count| {
-            let bucket = &self.buckets[count];
-            let len = bucket.len() - self.skipped(bucket, except).len() as u32;
+        self.buckets.occupied().take_while(|(count, _)| *count < limit).find_map(|(count, bucket)| {
+            let len = bucket.len - self.skipped(bucket, except).len() as u32;
             (len > 0).then(|| low(count, len))
         })
     }
@@ -248,11 +222,8 @@ impl LoadTable for BucketTable {
     #[inline]
     fn reserve(&mut self, host: HostId, target: TargetId, low: &Lowest) -> Result<Slot, Moved> {
         let place = self.place(target).ok_or(Moved)?;
-        if self.seen(low).is_some_and(|bucket| bucket.contains(place)) {
-            Ok(self.take(host, place))
-        } else {
-            Err(Moved)
-        }
+        let is_lowest = self.rows[place].bucket() == Some(low.count as usize);
+        if is_lowest && low.stamp == self.version { Ok(self.take(host, place)) } else { Err(Moved) }
     }
 
     fn reserve_at(&mut self, host: HostId, target: TargetId) -> Option<Slot> {

@@ -5,8 +5,8 @@
 //! The scaler's side is [`FleetRows`].
 
 mod bucket;
+mod buckets;
 pub mod conformance;
-mod positions;
 mod row;
 
 pub use bucket::BucketTable;

@@ -4,8 +4,9 @@ use super::RowState;
 use crate::ids::{HostId, Incarnation, TargetId};
 use crate::time::Nanos;
 
-/// One target, and the slots that are held on it.
+/// One target, and the slots that are held on it: a line of the processor's caches.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(super) struct Row {
     pub(super) target: TargetId,
     pub(super) incarnation: Incarnation,
@@ -20,7 +21,7 @@ pub(super) struct Row {
 #[derive(Debug, Default)]
 struct Held {
     few: [u32; FEW],
-    others: Vec<u32>,
+    others: Box<[u32]>,
 }
 
 const FEW: usize = 4;
@@ -32,10 +33,10 @@ impl Row {
         Self { target, incarnation, state, count: 0, held: Held::default(), below_since: None }
     }
 
-    /// The bucket where it belongs: its count, if it is a candidate.
+    /// The bucket where it belongs: its count, if it is ready.
     #[inline]
-    pub(super) fn bucket(&self, limit: u32) -> Option<u32> {
-        (self.is_ready() && self.count < limit).then_some(self.count)
+    pub(super) fn bucket(&self) -> Option<usize> {
+        self.is_ready().then_some(self.count as usize)
     }
 
     #[inline]
@@ -60,8 +61,12 @@ impl Row {
             return &mut few[at];
         }
         if others.len() <= at - FEW {
-            others.resize(at - FEW + 1, 0);
+            let mut more = std::mem::take(others).into_vec();
+            more.resize(at - FEW + 1, 0);
+            *others = more.into_boxed_slice();
         }
         &mut others[at - FEW]
     }
 }
+
+const _: () = assert!(size_of::<Row>() == 64);
