@@ -7,6 +7,8 @@
 //! Written out here, since a simulated request makes a dozen draws, and a library's generator, seeded anew for each of them, costs
 //! more in calls than in arithmetic. The one of `rand_xoshiro` is what it is tested against.
 
+use multiversion::multiversion;
+
 /// What SplitMix64 adds to its state for each output: a seed with n times this added skips n of them.
 const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
 
@@ -70,6 +72,16 @@ impl Keyed {
     pub fn rng(self, key: u64) -> KeyedRng {
         KeyedRng { seed: output(self.0, key), next: 0 }
     }
+
+    /// The first uniform of each of the streams `first`, `first` + 1, ….
+    pub(crate) fn uniforms(self, first: u64, out: &mut [f64]) {
+        first_uniforms(self, first, out);
+    }
+}
+
+#[multiversion(targets("x86_64+avx2"))]
+fn first_uniforms(keys: Keyed, first: u64, out: &mut [f64]) {
+    (first..).zip(out).for_each(|(key, x)| *x = keys.rng(key).uniform());
 }
 
 impl KeyedRng {

@@ -90,27 +90,27 @@ impl Sampler {
     /// The first draw of each of the keys `first`, `first` + 1, …: the same values as one by one, in half the time.
     pub fn sample_each(&self, seed: u64, purpose: Purpose, first: u64, out: &mut [f64]) {
         let keys = Keyed::new(seed, purpose);
-        let rng = |key| keys.rng(key);
-        let keyed = (first..).zip(out.iter_mut());
         match &self.0 {
             Shape::Constant(value) => out.fill(*value),
             Shape::Normal { mean, stddev, mass } => {
-                keyed.for_each(|(key, x)| *x = (1.0 - rng(key).uniform()) * mass);
+                keys.uniforms(first, out);
+                out.iter_mut().for_each(|x| *x = (1.0 - *x) * mass);
                 special::normal_quantiles(out);
                 out.iter_mut().for_each(|x| *x = (mean - stddev * *x).max(0.0));
             }
             Shape::LogNormal { mu, sigma } => {
-                keyed.for_each(|(key, x)| *x = rng(key).uniform());
+                keys.uniforms(first, out);
                 special::normal_quantiles(out);
                 out.iter_mut().for_each(|x| *x = mu + sigma * *x);
                 together::exps(out);
             }
             Shape::Exponential { mean } => {
-                keyed.for_each(|(key, x)| *x = 1.0 - rng(key).uniform());
+                keys.uniforms(first, out);
+                out.iter_mut().for_each(|x| *x = 1.0 - *x);
                 together::logs(out);
                 out.iter_mut().for_each(|x| *x = mean * -*x);
             }
-            _ => keyed.for_each(|(key, x)| *x = self.sample(&mut rng(key))),
+            _ => (first..).zip(out).for_each(|(key, x)| *x = self.sample(&mut keys.rng(key))),
         }
     }
 

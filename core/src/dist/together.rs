@@ -1,7 +1,8 @@
 //! Logarithms and exponentials of many numbers at once.
 //!
 //! For the usual arguments, the steps of `libm`'s functions in their order, so to the same bits, but without its branches: then
-//! the processor takes several numbers side by side. Other arguments are left to `libm`.
+//! the processor takes several numbers side by side, as many as it can: none of its instructions rounds otherwise than another
+//! one. (Products and sums are not fused: that would.) Other arguments are left to `libm`.
 //!
 //! The polynomials are those of FreeBSD's msun, `e_log.c` and `e_exp.c`: Copyright (C) 1993, 2004 by Sun Microsystems, Inc. All
 //! rights reserved. Permission to use, copy, modify, and distribute this software is freely granted, provided that this notice
@@ -9,15 +10,19 @@
 
 use std::f64::consts::LOG2_E;
 
+use multiversion::multiversion;
+
 /// So many at once.
 const TOGETHER: usize = 16;
 
 /// The natural logarithm of each, in place, as `libm::log` has it.
+#[multiversion(targets("x86_64+avx2"))]
 pub(super) fn logs(xs: &mut [f64]) {
     each(xs, |x| (f64::MIN_POSITIVE..=f64::MAX).contains(&x), usual_log, libm::log);
 }
 
 /// e to the power of each, in place, as `libm::exp` has it.
+#[multiversion(targets("x86_64+avx2"))]
 pub(super) fn exps(xs: &mut [f64]) {
     each(xs, |x| (1.04..700.0).contains(&x), usual_exp, libm::exp);
 }
