@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::arrivals::{self, Arrivals};
+use crate::arrivals::{self, AHEAD, Arrivals};
 use crate::dist::{Dist, Sampler};
 use crate::ids::{HostId, Incarnation, RequestId, TargetId};
-use crate::rng::{Keyed, KeyedRng, Purpose};
+use crate::rng::{Keyed, KeyedRng, Purpose, scaled};
 use crate::scenario::{
     Arrival, ArrivalProcess, ClosedLoop, OnError, Population, Scenario, TraceArrival, Traffic, TrafficModel,
 };
@@ -73,27 +73,18 @@ const HASHED: usize = 36;
 /// So many requests are hashed at once.
 const TOGETHER: usize = 128;
 
-/// The requests of an open loop in order of time, made one by one: a long plan need not be in memory.
+/// The requests of an open loop in order of time; a long plan need not be in memory.
 #[derive(Clone, Debug)]
 pub struct OpenLoop {
     plan: Plan,
     /// Absent in a closed loop.
     arrivals: Option<Arrivals>,
+    /// The last ones made: together they cost half, and a short plan still wastes few.
+    ahead: Vec<Planned>,
+    /// How many of them are no longer ahead.
+    taken: usize,
+    /// The number of the next one to be made.
     seq: u64,
-    ahead: Ahead,
-}
-
-/// How many requests are drawn at once: together they cost half, and a short plan still wastes few.
-const AHEAD: usize = 64;
-
-/// Hosts and demands drawn ahead, of the requests from `first` to before `end`.
-#[derive(Clone, Debug)]
-struct Ahead {
-    first: u64,
-    end: u64,
-    hosts: [HostId; AHEAD],
-    hold_ms: [f64; AHEAD],
-    cpu: [f64; AHEAD],
 }
 
 /// How many requests a scenario may be expected to send: exact where it says how many, otherwise the mean, or about that for
@@ -148,7 +139,7 @@ impl Plan {
             TrafficModel::Open(arrival) => Some(Arrivals::new(self.seed, arrival, self.duration)),
             TrafficModel::Closed(_) => None,
         };
-        OpenLoop { plan: self.clone(), arrivals, seq: 0, ahead: Ahead::nothing() }
+        OpenLoop { plan: self.clone(), arrivals, ahead: Vec::with_capacity(AHEAD), taken: 0, seq: 0 }
     }
 
     /// The demand of one request, keyed by (seed, request); what a trace's row says goes before what would be drawn.
@@ -173,12 +164,7 @@ impl Plan {
     /// The host of one request: a trace's row says it, or it is uniform over the hosts, keyed by (seed, request).
     pub fn host(&self, request: RequestId) -> HostId {
         let row = self.row(request).and_then(|row| row.host);
-        row.map_or_else(|| self.drawn_host(request), HostId)
-    }
-
-    #[inline]
-    fn drawn_host(&self, request: RequestId) -> HostId {
-        HostId(self.of_host.rng(request.0).below(self.hosts))
+        HostId(row.unwrap_or_else(|| self.of_host.rng(request.0).below(self.hosts)))
     }
 
     /// The think time after one request of a closed loop, keyed by (seed, request); 0 in an open loop.
@@ -257,6 +243,14 @@ impl Plan {
         }
     }
 
+    /// What a trace's row says goes before what was drawn.
+    fn replay(&self, planned: &mut Planned) {
+        let Some(row) = self.row(RequestId::open(planned.seq)) else { return };
+        planned.host = row.host.map_or(planned.host, HostId);
+        planned.demand.hold = row.hold.unwrap_or(planned.demand.hold);
+        planned.demand.cpu = row.cpu.unwrap_or(planned.demand.cpu);
+    }
+
     fn row(&self, request: RequestId) -> Option<&TraceArrival> {
         match &self.traffic.model {
             TrafficModel::Open(arrival) => match &arrival.process {
@@ -322,50 +316,48 @@ impl PlanHash {
 
 // === impl OpenLoop ===
 
+impl OpenLoop {
+    /// The next request.
+    #[inline]
+    pub fn peek(&mut self) -> Option<&Planned> {
+        if self.taken == self.ahead.len() {
+            self.make();
+        }
+        self.ahead.get(self.taken)
+    }
+
+    #[inline(never)]
+    fn make(&mut self) {
+        let Self { plan, arrivals, ahead, taken, seq } = self;
+        ahead.clear();
+        *taken = 0;
+        let Some(arrivals) = arrivals else { return };
+        let times = arrivals.next_some();
+        let first = RequestId::open(*seq).0;
+        let (mut hosts, mut hold_ms, mut cpu) = ([0.0; AHEAD], [0.0; AHEAD], [0.0; AHEAD]);
+        plan.of_host.uniforms(first, &mut hosts);
+        plan.hold_ms.sample_each(plan.seed, Purpose::Hold, first, &mut hold_ms);
+        plan.cpu.sample_each(plan.seed, Purpose::Cpu, first, &mut cpu);
+        let drawn = hosts.into_iter().zip(hold_ms).zip(cpu);
+        ahead.extend((*seq..).zip(times).zip(drawn).map(|((seq, at), ((host, hold_ms), cpu))| {
+            let demand = Demand { hold: Nanos::from_millis_f64(hold_ms), cpu };
+            Planned { seq, at: *at, host: HostId(scaled(host, plan.hosts)), demand }
+        }));
+        if plan.replays {
+            ahead.iter_mut().for_each(|planned| plan.replay(planned));
+        }
+        *seq += ahead.len() as u64;
+    }
+}
+
 impl Iterator for OpenLoop {
     type Item = Planned;
 
     #[inline]
     fn next(&mut self) -> Option<Planned> {
-        let at = self.arrivals.as_mut()?.next()?;
-        let seq = self.seq;
-        self.seq += 1;
-        if self.ahead.end <= seq {
-            self.ahead.draw(&self.plan, seq);
-        }
-        Some(self.ahead.planned(&self.plan, seq, at))
-    }
-}
-
-impl Ahead {
-    fn nothing() -> Self {
-        Self { first: 0, end: 0, hosts: [HostId(0); AHEAD], hold_ms: [0.0; AHEAD], cpu: [0.0; AHEAD] }
-    }
-
-    #[inline(never)]
-    fn draw(&mut self, plan: &Plan, first: u64) {
-        (self.first, self.end) = (first, first + AHEAD as u64);
-        for (host, seq) in self.hosts.iter_mut().zip(first..) {
-            *host = plan.drawn_host(RequestId::open(seq));
-        }
-        plan.hold_ms.sample_each(plan.seed, Purpose::Hold, first, &mut self.hold_ms);
-        plan.cpu.sample_each(plan.seed, Purpose::Cpu, first, &mut self.cpu);
-    }
-
-    /// As [`Plan::host`] and [`Plan::demand`].
-    #[inline]
-    fn planned(&self, plan: &Plan, seq: u64, at: Nanos) -> Planned {
-        let drawn = (seq - self.first) as usize;
-        let mut hold = Nanos::from_millis_f64(self.hold_ms[drawn]);
-        let (mut host, mut cpu) = (self.hosts[drawn], self.cpu[drawn]);
-        if plan.replays
-            && let Some(row) = plan.row(RequestId::open(seq))
-        {
-            host = row.host.map_or(host, HostId);
-            hold = row.hold.unwrap_or(hold);
-            cpu = row.cpu.unwrap_or(cpu);
-        }
-        Planned { seq, at, host, demand: Demand { hold, cpu } }
+        let next = self.peek().copied()?;
+        self.taken += 1;
+        Some(next)
     }
 }
 

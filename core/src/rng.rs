@@ -100,7 +100,7 @@ impl KeyedRng {
     /// ⌊u·n⌋, uniform in `0..n` up to rounding; 0 if `n` is 0.
     #[inline]
     pub fn below(&mut self, n: u32) -> u32 {
-        ((self.uniform() * f64::from(n)) as u32).min(n.saturating_sub(1))
+        scaled(self.uniform(), n)
     }
 
     /// The `index`-th uniform of the stream, from 0, without drawing those before it.
@@ -125,6 +125,12 @@ fn output(seed: u64, index: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)
+}
+
+/// ⌊u·n⌋ of a `u` in (0, 1), below `n`; 0 if `n` is 0.
+#[inline]
+pub(crate) fn scaled(u: f64, n: u32) -> u32 {
+    ((u * f64::from(n)) as u32).min(n.saturating_sub(1))
 }
 
 #[inline]

@@ -8,23 +8,17 @@ use galton_core::{HostId, Nanos, Outcome, RequestId, Scenario};
 #[derive(Debug)]
 pub(crate) enum Source {
     /// Times and demands are known in advance.
-    Open(Box<Ahead>),
+    Open(Box<Hashed>),
     /// Who is answered thinks and sends again.
     Closed { plan: Box<Plan>, users: Box<Users>, sent: u64 },
 }
 
-/// A plan, made and hashed some requests ahead: many at once take less than each by itself.
+/// A plan, hashed as it is gone through.
 #[derive(Debug)]
-pub(crate) struct Ahead {
+pub(crate) struct Hashed {
     plan: OpenLoop,
     hash: PlanHash,
-    sent: Vec<Sent>,
-    /// How many of them are no longer ahead.
-    taken: usize,
 }
-
-/// Requests that are made at once.
-const AHEAD: usize = 64;
 
 /// One request on its way.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +45,7 @@ impl Source {
         let plan = Plan::new(scenario);
         match Users::new(scenario) {
             Some(users) => Self::Closed { plan: Box::new(plan), users: Box::new(users), sent: 0 },
-            None => Self::Open(Box::new(Ahead::of(plan.open_loop()))),
+            None => Self::Open(Box::new(Hashed { plan: plan.open_loop(), hash: PlanHash::default() })),
         }
     }
 
@@ -59,13 +53,9 @@ impl Source {
     #[inline]
     pub(crate) fn next(&mut self, now: Nanos) -> Next {
         match self {
-            Self::Open(ahead) => match ahead.first().copied() {
-                None => Next::Over,
+            Self::Open(hashed) => match hashed.plan.peek() {
                 Some(first) if first.at > now => Next::Wait(first.at),
-                Some(first) => {
-                    ahead.taken += 1;
-                    Next::Send(first)
-                }
+                Some(_) | None => hashed.take().map_or(Next::Over, Next::Send),
             },
             Self::Closed { plan, users, sent } => match users.next(now) {
                 UserStep::Send { request, at } => {
@@ -98,7 +88,7 @@ impl Source {
     /// What the plan still holds.
     pub(crate) fn unsent(&mut self) -> impl Iterator<Item = Sent> + '_ {
         let open = match self {
-            Self::Open(ahead) => Some(std::iter::from_fn(|| ahead.take())),
+            Self::Open(hashed) => Some(std::iter::from_fn(|| hashed.take())),
             Self::Closed { .. } => None,
         };
         open.into_iter().flatten()
@@ -107,9 +97,9 @@ impl Source {
     /// The hash of the plan. Of what it still holds nothing will be sent.
     pub(crate) fn plan_sha256(self) -> String {
         match self {
-            Self::Open(mut ahead) => {
-                std::iter::from_fn(|| ahead.take()).for_each(drop);
-                ahead.hash.finish()
+            Self::Open(mut hashed) => {
+                std::iter::from_fn(|| hashed.take()).for_each(drop);
+                hashed.hash.finish()
             }
             Self::Closed { plan, .. } => plan.sha256(),
         }
@@ -123,41 +113,19 @@ impl Source {
     }
 }
 
-// === impl Ahead ===
+// === impl Hashed ===
 
-impl Ahead {
-    fn of(plan: OpenLoop) -> Self {
-        Self { plan, hash: PlanHash::default(), sent: Vec::with_capacity(AHEAD), taken: 0 }
-    }
-
-    /// The first one ahead.
+impl Hashed {
     #[inline]
-    fn first(&mut self) -> Option<&Sent> {
-        if self.taken == self.sent.len() {
-            self.make();
-        }
-        self.sent.get(self.taken)
-    }
-
     fn take(&mut self) -> Option<Sent> {
-        let first = self.first().copied()?;
-        self.taken += 1;
-        Some(first)
-    }
-
-    #[inline(never)]
-    fn make(&mut self) {
-        let Self { plan, hash, sent, taken } = self;
-        sent.clear();
-        *taken = 0;
-        sent.extend(plan.take(AHEAD).map(|planned| {
-            hash.add(&planned);
-            Sent::from(planned)
-        }));
+        let planned = self.plan.next()?;
+        self.hash.add(&planned);
+        Some(Sent::from(planned))
     }
 }
 
 impl From<Planned> for Sent {
+    #[inline]
     fn from(planned: Planned) -> Self {
         let Planned { seq, at, host, demand } = planned;
         Self { seq, request: RequestId::open(seq), at, host, demand }

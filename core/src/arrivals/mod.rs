@@ -34,11 +34,15 @@ use crate::time::Nanos;
 #[derive(Clone, Debug)]
 pub struct Arrivals {
     source: Source,
-    seq: u64,
+    /// Arrivals made so far.
+    made: u64,
     count: u64,
-    last: Nanos,
     /// The arrivals end before.
     end: Nanos,
+    /// The last ones made.
+    ahead: Vec<Nanos>,
+    /// How many of them are no longer ahead.
+    taken: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -61,18 +65,10 @@ struct Drawn {
     /// Later times come of rounding.
     latest: Nanos,
     clock: Clock,
-    ahead: Ahead,
 }
 
 /// How many arrivals are made at once: together they cost half.
-const AHEAD: usize = 64;
-
-/// Times of the arrivals from `from` on, made ahead.
-#[derive(Clone, Debug)]
-struct Ahead {
-    from: u64,
-    times: Vec<Nanos>,
-}
+pub(crate) const AHEAD: usize = 64;
 
 /// Λ⁻¹, for arguments that do not decrease.
 #[derive(Clone, Debug)]
@@ -110,30 +106,54 @@ impl Arrivals {
         {
             drawn.fit(count, duration);
         }
-        Self { source, seq: 0, count: arrival.count.unwrap_or(u64::MAX), last: Nanos::ZERO, end }
+        let count = arrival.count.unwrap_or(u64::MAX);
+        Self { source, made: 0, count, end, ahead: Vec::with_capacity(AHEAD), taken: 0 }
+    }
+
+    /// The next ones at once: [`AHEAD`] of them, fewer only where there are no more.
+    pub(crate) fn next_some(&mut self) -> &[Nanos] {
+        if self.taken == self.ahead.len() {
+            self.make();
+        }
+        let from = std::mem::replace(&mut self.taken, self.ahead.len());
+        &self.ahead[from..]
+    }
+
+    fn make(&mut self) {
+        let last = self.ahead.last().copied().unwrap_or_default();
+        self.ahead.clear();
+        self.taken = 0;
+        if self.made == self.count {
+            return;
+        }
+        match &mut self.source {
+            Source::Drawn(drawn) => drawn.make(self.made, &mut self.ahead),
+            Source::Trace(times) => self.ahead.extend(times.take(AHEAD)),
+        }
+        let before_end = self.ahead.iter().position(|at| *at >= self.end).unwrap_or(self.ahead.len());
+        self.ahead.truncate(before_end.min(usize::try_from(self.count - self.made).unwrap_or(usize::MAX)));
+        // Λ⁻¹ is increasing up to the last bit, which rounding to the nanosecond may show.
+        self.ahead.iter_mut().fold(last, |last, at| {
+            *at = last.max(*at);
+            *at
+        });
+        self.made += self.ahead.len() as u64;
+        if self.ahead.len() < AHEAD {
+            self.count = self.made;
+        }
     }
 }
 
 impl Iterator for Arrivals {
     type Item = Nanos;
 
-    #[inline]
     fn next(&mut self) -> Option<Nanos> {
-        if self.seq == self.count {
-            return None;
+        if self.taken == self.ahead.len() {
+            self.make();
         }
-        let at = match &mut self.source {
-            Source::Drawn(drawn) => drawn.next(self.seq),
-            Source::Trace(times) => times.next(),
-        };
-        let Some(at) = at.filter(|at| *at < self.end) else {
-            self.count = self.seq;
-            return None;
-        };
-        self.seq += 1;
-        // Λ⁻¹ is increasing up to the last bit, which rounding to the nanosecond may show.
-        self.last = at.max(self.last);
-        Some(self.last)
+        let at = self.ahead.get(self.taken).copied()?;
+        self.taken += 1;
+        Some(at)
     }
 }
 
@@ -181,36 +201,25 @@ impl Source {
 
 impl Drawn {
     fn new(seed: u64, gap: &Dist, clock: Clock) -> Self {
-        let ahead = Ahead { from: 0, times: Vec::with_capacity(AHEAD) };
-        Self { seed, gap: gap.sampler(), at_once: false, gaps: 0.0, scale: 1.0, latest: Nanos::MAX, clock, ahead }
+        Self { seed, gap: gap.sampler(), at_once: false, gaps: 0.0, scale: 1.0, latest: Nanos::MAX, clock }
     }
 
-    /// The arrival with this number, which is that after the last one.
-    #[inline]
-    fn next(&mut self, seq: u64) -> Option<Nanos> {
-        if self.ahead.from + self.ahead.times.len() as u64 <= seq {
-            self.make(seq);
-        }
-        self.ahead.times.get((seq - self.ahead.from) as usize).copied()
-    }
-
-    /// Makes the arrivals from this one on; none, where none comes any more.
-    #[inline(never)]
-    fn make(&mut self, from: u64) {
-        let mut gaps = [0.0; AHEAD];
-        self.gap.sample_each(self.seed, Purpose::Arrival, from, &mut gaps);
+    /// Makes the arrivals from this one on, which is that after the last one; fewer, where none comes any more.
+    fn make(&mut self, from: u64, times: &mut Vec<Nanos>) {
+        let mut counts = [0.0; AHEAD];
+        self.gap.sample_each(self.seed, Purpose::Arrival, from, &mut counts);
         if from == 0 && self.at_once {
-            gaps[0] = 0.0;
+            counts[0] = 0.0;
         }
-        self.ahead.from = from;
-        match &mut self.clock {
-            Clock::Rate(rate) => {
-                self.ahead.fill(gaps, &mut self.gaps, self.scale, self.latest, |count| rate.when(count))
-            }
-            Clock::Bursts(bursts) => {
-                self.ahead.fill(gaps, &mut self.gaps, self.scale, self.latest, |count| bursts.when(count));
-            }
+        for count in &mut counts {
+            self.gaps += *count;
+            *count = self.gaps * self.scale;
         }
+        let found = match &mut self.clock {
+            Clock::Rate(rate) => rate.when_each(&mut counts),
+            Clock::Bursts(bursts) => each(&mut counts, |count| bursts.when(count)),
+        };
+        times.extend(counts[..found].iter().map(|at| Nanos::rounded(*at).min(self.latest)));
     }
 
     fn gap(&self, seq: u64) -> f64 {
@@ -230,24 +239,11 @@ impl Drawn {
     }
 }
 
-// === impl Ahead ===
-
-impl Ahead {
-    /// Of these gaps, after `sum` of them; `when`: the clock.
-    #[inline]
-    fn fill(
-        &mut self,
-        gaps: [f64; AHEAD],
-        sum: &mut f64,
-        scale: f64,
-        latest: Nanos,
-        mut when: impl FnMut(f64) -> Option<f64>,
-    ) {
-        let times = gaps.into_iter().map_while(|gap| {
-            *sum += gap;
-            when(*sum * scale)
-        });
-        self.times.clear();
-        self.times.extend(times.map(|at| Nanos::rounded(at).min(latest)));
-    }
+/// Replaces each by what it becomes, until one becomes nothing; returns how many there were.
+fn each(counts: &mut [f64], mut when: impl FnMut(f64) -> Option<f64>) -> usize {
+    let found = counts.iter_mut().map_while(|count| {
+        *count = when(*count)?;
+        Some(())
+    });
+    found.count()
 }

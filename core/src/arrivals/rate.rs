@@ -87,18 +87,28 @@ impl Rate {
         }
     }
 
+    /// [`Self::when`] of each, in place; they do not decrease. Returns how many there are such moments for.
+    pub(super) fn when_each(&self, counts: &mut [f64]) -> usize {
+        if let (Self::Pieces(pieces), Some(first), Some(last)) = (self, counts.first(), counts.last())
+            && let piece = Self::piece_of(pieces, *first)
+            && piece.slope == 0.0
+            && *last < self.total()
+            && std::ptr::eq(piece, Self::piece_of(pieces, *last))
+        {
+            counts.iter_mut().for_each(|count| *count = piece.when_level(*count));
+            return counts.len();
+        }
+        super::each(counts, |count| self.when(count))
+    }
+
     /// Λ⁻¹(count): the last moment until which no more than `count` are expected, so that an arrival never falls where
     /// the rate is 0. None if there is no such moment, because no more than `count` are expected at all.
-    #[inline]
     pub(super) fn when(&self, count: f64) -> Option<f64> {
         if count >= self.total() {
             return None;
         }
         Some(match self {
-            Self::Pieces(pieces) => {
-                let after = pieces.partition_point(|piece| piece.before <= count);
-                pieces[after.max(1) - 1].when(count)
-            }
+            Self::Pieces(pieces) => Self::piece_of(pieces, count).when(count),
             Self::Sine { mean, amplitude, period } => {
                 let per_period = mean * period / NS;
                 let periods = libm::floor(count / per_period);
@@ -106,6 +116,11 @@ impl Rate {
                 (periods + phase(part, amplitude / mean, *period)) * period
             }
         })
+    }
+
+    /// The piece on which so many are reached.
+    fn piece_of(pieces: &[Piece], count: f64) -> &Piece {
+        &pieces[pieces.partition_point(|piece| piece.before <= count).max(1) - 1]
     }
 }
 
@@ -142,18 +157,25 @@ impl Piece {
         self.before + (self.rate * dt + self.slope * dt * dt / 2.0) / NS
     }
 
-    #[inline]
     fn when(&self, count: f64) -> f64 {
+        if self.slope == 0.0 {
+            return self.when_level(count);
+        }
         let area = (count - self.before) * NS;
         if area <= 0.0 {
             return self.from;
-        }
-        if self.slope == 0.0 {
-            return self.from + area / self.rate;
         }
         // The root of slope/2·dt² + rate·dt = area in the form that does not cancel; rounding may take a falling rate
         // below 0.
         let root = libm::sqrt((self.rate * self.rate + 2.0 * self.slope * area).max(0.0));
         self.from + 2.0 * area / (self.rate + root)
+    }
+
+    /// As [`Self::when`], of a level piece.
+    #[inline]
+    fn when_level(&self, count: f64) -> f64 {
+        let area = (count - self.before) * NS;
+        let at = self.from + area / self.rate;
+        if area <= 0.0 { self.from } else { at }
     }
 }

@@ -1,7 +1,7 @@
 //! Least connections over the shared table: the smallest in-flight count below the limit, ties by rule.
 
 use crate::ids::{HostId, RequestId, TargetId};
-use crate::rng::{Keyed, Purpose};
+use crate::rng::{Keyed, Purpose, scaled};
 use crate::scenario::{Scenario, TieBreak};
 use crate::table::{LoadTable, Lowest, Moved, Slot};
 
@@ -85,10 +85,7 @@ impl LeastConns {
             TieBreak::Rotate if low.len == 1 => 0,
             TieBreak::Rotate => table.position_after(low, self.last_pick, except),
             // Among one as well: whether there is a choice nobody can predict, and a branch that is missed costs more.
-            TieBreak::Random => {
-                let u = self.coins.rng(request.0).uniform_at(attempt);
-                ((u * f64::from(low.len)) as u32).min(low.len - 1)
-            }
+            TieBreak::Random => scaled(self.coins.rng(request.0).uniform_at(attempt), low.len),
         }
     }
 }
