@@ -1,57 +1,55 @@
 //! A calendar queue (Brown, "Calendar queues: a fast O(1) priority queue implementation for the simulation event set problem",
-//! CACM 31, 1988): what is due later goes unsorted to a page of its own short span, and is sorted when that page comes up.
+//! CACM 31, 1988): what is due later goes unsorted to a page of its own stretch of time, and is sorted when that page comes up.
 //!
-//! A heap of n events takes log n unpredictable branches for each of them. Here an event costs the same however many wait, as
-//! long as a page holds about one; so the length of a page and the number of pages follow the events, now and then. What pages
-//! are no good for, an event within the page at hand or behind the last one, is in a heap after all.
+//! A heap of n events takes log n unpredictable branches for each of them, and reaches for memory all over the place. Here an event
+//! is appended to its page and sorted there among some dozens, whose order then also tells what to fetch in time. The length of a
+//! page and the number of pages follow the events, now and then. What pages are no good for, an event within the page at hand or
+//! behind the last one, is in a heap after all.
 
-use std::cmp::Reverse;
+use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use galton_core::Nanos;
-use galton_core::prefetch::prefetch;
 
 use crate::queue::{Key, Place};
 
 /// Events of type `E` by key.
 #[derive(Debug)]
 pub(crate) struct Calendar<E> {
-    /// What is left of the page at hand, the first one last.
+    /// What is left of the page at hand, the first one last; numbers are places in `events`.
     open: Vec<Key>,
-    pages: Pages,
-    /// What is on no page.
-    apart: BinaryHeap<Reverse<Key>>,
-    /// Every event, by number.
+    /// The events of the page at hand.
     events: Vec<Entry<E>>,
-    /// The first number that is free.
-    free: u32,
+    pages: Pages<E>,
+    /// What is on no page.
+    apart: BinaryHeap<Apart<E>>,
     len: usize,
     pace: Pace,
 }
 
-/// One event; or a number that is free. On a line of its own in the processor's caches.
+/// One event; taken, or dropped, it leaves nothing.
 #[derive(Debug)]
-#[repr(align(64))]
 struct Entry<E> {
-    key: Key,
-    /// The next one on the same page; of a free number, the next free one.
-    next: u32,
+    at: Nanos,
+    place: Place,
     event: Option<E>,
 }
 
-/// The pages behind that at hand; each a list of events, in no order.
+/// An event on no page. The first one is the greatest, as heaps have it.
 #[derive(Debug)]
-struct Pages {
+struct Apart<E>(Entry<E>);
+
+/// The pages behind that at hand; each its events, in no order.
+#[derive(Debug)]
+struct Pages<E> {
     /// A page is 2 to this many nanoseconds long.
     bits: u32,
     /// The number of the page at hand, from time 0.
     at_hand: u64,
-    /// The first event of each page, by the page's number modulo how many there are.
-    first: Vec<u32>,
-    /// Which pages are not empty, 64 to a word.
-    filled: Vec<u64>,
-    /// How many are not.
-    count: usize,
+    /// By the page's number modulo how many there are.
+    pages: Vec<Vec<Entry<E>>>,
+    /// Events on all of them.
+    len: usize,
 }
 
 /// How events follow each other.
@@ -63,18 +61,18 @@ struct Pace {
     since: Nanos,
 }
 
-/// No event.
-const NONE: u32 = u32::MAX;
+/// A page is made as long as so many events take that come up, or up to half of it.
+const EVENTS_PER_PAGE: u64 = 64;
 /// Fewer pages are not worth their trouble.
-const FEWEST: usize = 256;
-/// As many as there may be: 4 MB.
-const MOST: usize = 1 << 20;
-/// Pages per event that waits: so that the pages reach at least twice as far ahead as events do on average.
-const PAGES_PER_EVENT: usize = 4;
+const FEWEST: usize = 16;
+/// Pages reach so many times as far ahead as events do on average, at least.
+const REACH: u64 = 4;
 /// Pages are measured against the events once for so many of them.
 const MEASURE_EVERY: u64 = 4096;
 /// As many events and what belongs to them fit the processor's nearest caches.
 const CACHED: usize = 512;
+/// What an event needs is fetched when it is so far ahead.
+const AHEAD: usize = 4;
 
 // === impl Calendar ===
 
@@ -82,11 +80,10 @@ impl<E> Calendar<E> {
     pub(crate) fn new() -> Self {
         Self {
             open: Vec::new(),
-            // A hundred microseconds or so, until the events tell.
-            pages: Pages::new(17, FEWEST, Nanos::ZERO),
-            apart: BinaryHeap::new(),
             events: Vec::new(),
-            free: NONE,
+            // Some milliseconds, until the events tell.
+            pages: Pages::new(22, FEWEST, Nanos::ZERO),
+            apart: BinaryHeap::new(),
             len: 0,
             pace: Pace { events: 0, since: Nanos::ZERO },
         }
@@ -95,71 +92,55 @@ impl<E> Calendar<E> {
     #[inline]
     pub(crate) fn push(&mut self, at: Nanos, place: Place, event: E) {
         self.len += 1;
-        let number = if self.free == NONE { self.events.len() as u32 } else { self.free };
-        let key = Key::new(at, place, number);
-        let entry = Entry { key, next: NONE, event: Some(event) };
-        match self.events.get_mut(number as usize) {
-            Some(free) => self.free = std::mem::replace(free, entry).next,
-            None => {
-                assert!((number as usize) < Key::NUMBERS, "more events wait than a run of this size can have");
-                self.events.push(entry);
-            }
-        }
-        self.sort_in(key);
+        self.put(Entry { at, place, event: Some(event) });
     }
 
     #[inline]
-    fn sort_in(&mut self, key: Key) {
-        match self.pages.put(key) {
-            Some(next) => self.events[key.number() as usize].next = next,
-            None => self.apart.push(Reverse(key)),
+    fn put(&mut self, entry: Entry<E>) {
+        match self.pages.of(entry.at) {
+            Some(page) => {
+                page.push(entry);
+                self.pages.len += 1;
+            }
+            None => self.apart.push(Apart(entry)),
         }
     }
 
     /// The first key; `ahead` is shown those that will come soon after it, if it is worth fetching what belongs to them.
     #[inline]
     pub(crate) fn first(&mut self, ahead: impl FnMut(&E)) -> Key {
-        if self.open.is_empty() && self.pages.count > 0 {
+        if self.open.is_empty() && self.pages.len > 0 {
             self.turn_page(ahead);
+        } else if self.len > CACHED {
+            self.look_ahead(AHEAD, ahead);
         }
         let open = self.open.last().map_or(Key::NEVER, |key| *key);
-        let apart = self.apart.peek().map_or(Key::NEVER, |Reverse(key)| *key);
+        let apart = self.apart.peek().map_or(Key::NEVER, |Apart(entry)| entry.key(0));
         open.min(apart)
     }
 
     /// Takes the event of the first key, as [`Self::first`] has just told it.
     #[inline]
     pub(crate) fn take(&mut self, first: Key) -> Option<E> {
+        self.len -= 1;
         if self.open.last() == Some(&first) {
             self.open.pop();
-        } else {
-            self.apart.pop();
-            self.pages.skip_to(first.time());
+            return self.events.get_mut(first.number() as usize)?.event.take();
         }
-        let entry = self.events.get_mut(first.number() as usize)?;
-        (entry.next, self.free) = (self.free, first.number());
-        self.len -= 1;
-        entry.event.take()
+        self.pages.skip_to(first.time());
+        self.apart.pop()?.0.event
     }
 
     /// Nothing is left of the page at hand: opens the next one that is not empty.
-    #[inline]
+    #[inline(never)]
     fn turn_page(&mut self, mut ahead: impl FnMut(&E)) {
-        let cached = self.len <= CACHED;
-        let mut number = self.pages.turn();
-        while let Some(entry) = self.events.get(number as usize) {
-            // The first of the list has been shown, as that of the next page.
-            if !cached && let (false, Some(event)) = (self.open.is_empty(), &entry.event) {
-                ahead(event);
-            }
-            self.open.push(entry.key);
-            number = entry.next;
-        }
-        if self.open.len() > 1 {
-            self.open.sort_unstable_by_key(|key| Reverse(*key));
-        }
-        if !cached {
-            self.look_ahead(ahead);
+        self.events.clear();
+        self.pages.turn(&mut self.events);
+        assert!(self.events.len() <= Key::NUMBERS, "more events at once than a run of this size can have");
+        self.open.extend((0..).zip(&self.events).map(|(number, entry)| entry.key(number)));
+        self.open.sort_unstable_by(|one, other| other.cmp(one));
+        if self.len > CACHED {
+            (0..=AHEAD).for_each(|by| self.look_ahead(by, &mut ahead));
         }
         self.pace.events += self.open.len() as u64;
         if self.pace.events >= MEASURE_EVERY.max(self.len as u64) {
@@ -167,19 +148,13 @@ impl<E> Calendar<E> {
         }
     }
 
-    /// Fetches the first event of the next page but one, and shows that of the next, which was fetched a page ago.
+    /// Shows the event that comes so many behind the first one of the page at hand.
     #[inline]
-    fn look_ahead(&self, mut ahead: impl FnMut(&E)) {
-        if self.pages.count < 2 {
-            return;
-        }
-        let next = self.pages.next_filled(self.pages.at_hand + 1);
-        let first = |page: u64| self.events.get(self.pages.first[self.pages.place(page)] as usize);
-        if let Some(Entry { event: Some(event), next, .. }) = first(next) {
+    fn look_ahead(&self, by: usize, mut ahead: impl FnMut(&E)) {
+        let key = self.open.len().checked_sub(1 + by).map(|at| self.open[at]);
+        if let Some(Entry { event: Some(event), .. }) = key.and_then(|key| self.events.get(key.number() as usize)) {
             ahead(event);
-            self.events.get(*next as usize).into_iter().for_each(prefetch);
         }
-        first(self.pages.next_filled(next + 1)).into_iter().for_each(prefetch);
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -190,117 +165,113 @@ impl<E> Calendar<E> {
     #[cold]
     fn measure(&mut self) {
         let now = self.open.last().map_or(self.pace.since, |key| key.time());
-        let gap = (now - self.pace.since).0 / self.pace.events;
+        let for_a_page = (now - self.pace.since).0.saturating_mul(EVENTS_PER_PAGE) / self.pace.events;
         self.pace = Pace { events: 0, since: now };
-        let bits = gap.max(1).ilog2();
-        let pages = (self.len * PAGES_PER_EVENT).next_power_of_two().clamp(FEWEST, MOST);
-        let have = self.pages.first.len();
+        let bits = for_a_page.max(1).ilog2();
+        let pages = (self.len as u64 * REACH / EVENTS_PER_PAGE * 2).next_power_of_two().max(FEWEST as u64) as usize;
+        let have = self.pages.pages.len();
         // Twice or half as much does as well; what goes to and fro is not followed.
         if bits.abs_diff(self.pages.bits) > 1 || pages > 2 * have || 4 * pages < have {
-            self.pages = Pages::new(bits, pages, now);
-            self.sort_anew();
-        }
-    }
-
-    fn sort_anew(&mut self) {
-        self.open.clear();
-        self.apart.clear();
-        for number in 0..self.events.len() {
-            let entry = &self.events[number];
-            if entry.event.is_some() {
-                self.sort_in(entry.key);
-            }
+            let pages = Pages::new(bits, pages, now);
+            self.sort_anew(pages, |_| true);
         }
     }
 
     /// Drops what is not worth waiting for any more.
     pub(crate) fn retain(&mut self, worth: impl Fn(&E) -> bool) {
-        for (number, entry) in (0..).zip(&mut self.events) {
-            if entry.event.take_if(|event| !worth(event)).is_some() {
-                (entry.next, self.free) = (self.free, number);
-                self.len -= 1;
+        let Pages { bits, at_hand, ref pages, .. } = self.pages;
+        let pages = Pages::new(bits, pages.len(), Nanos(at_hand << bits));
+        self.sort_anew(pages, worth);
+    }
+
+    /// Puts every event on one of these pages, if it is worth it.
+    fn sort_anew(&mut self, pages: Pages<E>, worth: impl Fn(&E) -> bool) {
+        let old = std::mem::replace(&mut self.pages, pages);
+        let apart = std::mem::take(&mut self.apart).into_iter().map(|Apart(entry)| entry);
+        let on_pages = old.pages.into_iter().flatten();
+        let at_hand = std::mem::take(&mut self.events);
+        self.open.clear();
+        self.len = 0;
+        for entry in at_hand.into_iter().chain(on_pages).chain(apart) {
+            if entry.event.as_ref().is_some_and(&worth) {
+                self.len += 1;
+                self.put(entry);
             }
         }
-        self.pages.clear();
-        self.sort_anew();
     }
 }
 
+// === impl Entry ===
+
+impl<E> Entry<E> {
+    #[inline]
+    fn key(&self, number: u32) -> Key {
+        Key::new(self.at, self.place, number)
+    }
+}
+
+// === impl Apart ===
+
+impl<E> Ord for Apart<E> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.0.key(0).cmp(&self.0.key(0))
+    }
+}
+
+impl<E> PartialOrd for Apart<E> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<E> PartialEq for Apart<E> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl<E> Eq for Apart<E> {}
+
 // === impl Pages ===
 
-impl Pages {
+impl<E> Pages<E> {
     /// So many, a power of two, each of 2 to the `bits` nanoseconds; `now` is on the one at hand.
     fn new(bits: u32, pages: usize, now: Nanos) -> Self {
-        Self { bits, at_hand: now.0 >> bits, first: vec![NONE; pages], filled: vec![0; pages / 64], count: 0 }
+        Self { bits, at_hand: now.0 >> bits, pages: std::iter::repeat_with(Vec::new).take(pages).collect(), len: 0 }
     }
 
+    /// The page of this time; none: there is no page for it.
     #[inline]
-    fn place(&self, page: u64) -> usize {
-        page as usize & (self.first.len() - 1)
+    fn of(&mut self, at: Nanos) -> Option<&mut Vec<Entry<E>>> {
+        let page = at.0 >> self.bits;
+        let ahead = page.wrapping_sub(self.at_hand).wrapping_sub(1);
+        let at = page as usize & (self.pages.len() - 1);
+        if ahead < self.pages.len() as u64 { self.pages.get_mut(at) } else { None }
     }
 
-    /// Puts an event on its page, and returns the one that it comes before there; none: there is no page for it.
-    #[inline]
-    fn put(&mut self, key: Key) -> Option<u32> {
-        let page = key.time().0 >> self.bits;
-        if page.wrapping_sub(self.at_hand).wrapping_sub(1) >= self.first.len() as u64 {
-            return None;
+    /// Goes on to the next page that is not empty, and empties it into `events`, which has nothing but room. There is one.
+    fn turn(&mut self, events: &mut Vec<Entry<E>>) {
+        while events.is_empty() {
+            self.at_hand += 1;
+            let at = self.at_hand as usize & (self.pages.len() - 1);
+            std::mem::swap(events, &mut self.pages[at]);
         }
-        let at = self.place(page);
-        let next = std::mem::replace(&mut self.first[at], key.number());
-        if next == NONE {
-            self.filled[at / 64] |= 1 << (at % 64);
-            self.count += 1;
-        }
-        Some(next)
-    }
-
-    /// Goes on to the next page that is not empty, empties it, and returns its first event. There is one.
-    #[inline]
-    fn turn(&mut self) -> u32 {
-        self.at_hand = self.next_filled(self.at_hand + 1);
-        let at = self.place(self.at_hand);
-        self.filled[at / 64] &= !(1 << (at % 64));
-        self.count -= 1;
-        std::mem::replace(&mut self.first[at], NONE)
-    }
-
-    /// The first page from `page` on that is not empty. There is one.
-    #[inline]
-    fn next_filled(&self, page: u64) -> u64 {
-        let from = self.place(page);
-        let (mut at, mut word) = (from / 64, self.filled[from / 64] >> (from % 64));
-        if word != 0 {
-            return page + u64::from(word.trailing_zeros());
-        }
-        let mut passed = 64 - from as u64 % 64;
-        loop {
-            at = (at + 1) & (self.filled.len() - 1);
-            word = self.filled[at];
-            if word != 0 {
-                return page + passed + u64::from(word.trailing_zeros());
-            }
-            passed += 64;
-        }
+        self.len -= events.len();
     }
 
     /// An event that is on no page has come first: with none on the others, its time is at hand.
     #[inline]
     fn skip_to(&mut self, time: Nanos) {
-        if self.count == 0 {
+        if self.len == 0 {
             self.at_hand = self.at_hand.max(time.0 >> self.bits);
         }
-    }
-
-    fn clear(&mut self) {
-        self.first.fill(NONE);
-        self.filled.fill(0);
-        self.count = 0;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cmp::Reverse;
+
     use galton_core::rng::{KeyedRng, Purpose};
 
     use super::*;

@@ -22,12 +22,12 @@ pub(crate) struct EventQueue<E> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place(u64);
 
-/// From the top: when (64 bits), the place in the order of insertion, the event's number in the calendar. One number, since
+/// From the top: when (64 bits), the place in the order of insertion, the event's number on its page. One number, since
 /// comparing two is a branch that nobody can predict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key(u128);
 
-/// 16 million events at once, a million million in all.
+/// 16 million events on a page, a million million in all.
 const NUMBER_BITS: u32 = 24;
 
 // === impl EventQueue ===
