@@ -21,7 +21,7 @@ impl AcceptWindow {
     }
 
     /// A request was accepted. Times must not go back.
-    #[inline]
+    #[inline(always)]
     pub fn accept(&mut self, now: Nanos) {
         if self.threshold == 0 {
             return;

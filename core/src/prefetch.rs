@@ -1,7 +1,7 @@
 //! Asking for memory before it is needed. A large simulation does not fit the processor's caches, and it knows what comes next.
 
 /// Fetches a value into the nearest cache, if the processor can be asked to; what the program computes does not depend on it.
-#[inline]
+#[inline(always)]
 pub fn prefetch<T>(value: &T) {
     #[cfg(target_arch = "x86_64")]
     {
@@ -21,7 +21,7 @@ pub fn prefetch<T>(value: &T) {
 }
 
 #[cfg(target_arch = "x86_64")]
-#[inline]
+#[inline(always)]
 fn hint(at: *const i8) {
     use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
     // SAFETY: a hint, which every x86-64 has, reads nothing as far as the program can tell, and faults at no address.

@@ -89,13 +89,13 @@ impl<E> Calendar<E> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&mut self, at: Nanos, place: Place, event: E) {
         self.len += 1;
         self.put(Entry { at, place, event: Some(event) });
     }
 
-    #[inline]
+    #[inline(always)]
     fn put(&mut self, entry: Entry<E>) {
         match self.pages.of(entry.at) {
             Some(page) => {
@@ -107,7 +107,7 @@ impl<E> Calendar<E> {
     }
 
     /// The first key; `ahead` is shown those that will come soon after it, if it is worth fetching what belongs to them.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn first(&mut self, ahead: impl FnMut(&E)) -> Key {
         if self.open.is_empty() && self.pages.len > 0 {
             self.turn_page(ahead);
@@ -120,7 +120,7 @@ impl<E> Calendar<E> {
     }
 
     /// Takes the event of the first key, as [`Self::first`] has just told it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(&mut self, first: Key) -> Option<E> {
         self.len -= 1;
         if self.open.last() == Some(&first) {
@@ -149,7 +149,7 @@ impl<E> Calendar<E> {
     }
 
     /// Shows the event that comes so many behind the first one of the page at hand.
-    #[inline]
+    #[inline(always)]
     fn look_ahead(&self, by: usize, mut ahead: impl FnMut(&E)) {
         let key = self.open.len().checked_sub(1 + by).map(|at| self.open[at]);
         if let Some(Entry { event: Some(event), .. }) = key.and_then(|key| self.events.get(key.number() as usize)) {
@@ -204,7 +204,7 @@ impl<E> Calendar<E> {
 // === impl Entry ===
 
 impl<E> Entry<E> {
-    #[inline]
+    #[inline(always)]
     fn key(&self, number: u32) -> Key {
         Key::new(self.at, self.place, number)
     }
@@ -241,7 +241,7 @@ impl<E> Pages<E> {
     }
 
     /// The page of this time; none: there is no page for it.
-    #[inline]
+    #[inline(always)]
     fn of(&mut self, at: Nanos) -> Option<&mut Vec<Entry<E>>> {
         let page = at.0 >> self.bits;
         let ahead = page.wrapping_sub(self.at_hand).wrapping_sub(1);
@@ -260,7 +260,7 @@ impl<E> Pages<E> {
     }
 
     /// An event that is on no page has come first: with none on the others, its time is at hand.
-    #[inline]
+    #[inline(always)]
     fn skip_to(&mut self, time: Nanos) {
         if self.len == 0 {
             self.at_hand = self.at_hand.max(time.0 >> self.bits);

@@ -71,14 +71,14 @@ impl<'a, O: Observer> Edge<'a, O> {
     }
 
     /// The process of a target, if it runs.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn process(&mut self, target: TargetId, incarnation: Incarnation) -> Option<&mut Target> {
         let process = self.targets.get_mut(target.0 as usize)?.as_mut();
         process.filter(|process| process.running && process.incarnation == incarnation)
     }
 
     /// The source is asked because it was time to.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn asked_now(&mut self) {
         if self.asks_at.is_some_and(|at| at <= self.now) {
             self.asks_at = None;
@@ -86,7 +86,7 @@ impl<'a, O: Observer> Edge<'a, O> {
     }
 
     /// What is due; none: nothing more now, and an event comes when the source is to be asked again.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next_sent(&mut self) -> Option<Sent> {
         match self.source.next(self.now) {
             Next::Send(sent) => return Some(sent),

@@ -98,7 +98,7 @@ impl<O: Observer> Edge<'_, O> {
         None
     }
 
-    #[inline]
+    #[inline(always)]
     fn sleep(&mut self, host: HostId, id: TimerId, until: Nanos) {
         if let TimerId::Deadline(call) = id {
             let place = self.queue.place();

@@ -21,7 +21,7 @@ const EVENTS_PER_REQUEST: usize = 4;
 
 impl<O: Observer> World<'_, O> {
     /// A client sends a request.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn send(&mut self, sent: Sent) {
         self.edge.sent += 1;
         let lag = self.edge.hop(Hop::SendLag, &sent, 0);
@@ -35,7 +35,7 @@ impl<O: Observer> World<'_, O> {
     }
 
     /// A host has the request.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn arrive(&mut self, call: CallId) {
         let Some(request) = self.edge.requests.get(call) else { return };
         let Sent { request: id, at, host, .. } = request.sent;
@@ -46,7 +46,7 @@ impl<O: Observer> World<'_, O> {
         self.feed_arrival(host, arrival);
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn hold_over(&mut self, call: CallId, number: u32) {
         let now = self.edge.now;
         let request = self.edge.requests.get(call);
@@ -88,7 +88,7 @@ impl<O: Observer> World<'_, O> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn attempt_over(&mut self, call: CallId, number: u32) {
         let Some(request) = self.edge.requests.get(call) else { return };
         let host = request.sent.host;
@@ -112,7 +112,7 @@ impl<O: Observer> World<'_, O> {
 
 impl<O: Observer> Edge<'_, O> {
     /// A host sends an attempt to a target.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn dispatch(&mut self, host: HostId, ticket: Ticket) {
         self.proxies[host.0 as usize].attempts += 1;
         let (call, number) = (ticket.call(), ticket.attempt());
@@ -137,7 +137,7 @@ impl<O: Observer> Edge<'_, O> {
     }
 
     /// The target takes the attempt, or refuses.
-    #[inline]
+    #[inline(always)]
     fn offer(&mut self, host: HostId, ticket: Ticket) {
         let (call, number, dispatched) = (ticket.call(), ticket.attempt(), ticket.dispatched());
         let (target, incarnation) = (ticket.target(), ticket.incarnation());
@@ -160,7 +160,7 @@ impl<O: Observer> Edge<'_, O> {
         self.end_attempt(call, number, end, seen);
     }
 
-    #[inline]
+    #[inline(always)]
     fn hold(&mut self, call: CallId, number: u32, host: HostId, target: TargetId) {
         let Some(request) = self.requests.get(call) else { return };
         let (length, _) = hold_of(self.scenario, &request.sent.demand);
@@ -234,7 +234,7 @@ impl<O: Observer> Edge<'_, O> {
     }
 
     /// A host has answered.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn answer(&mut self, host: HostId, call: CallId, answer: Answer) {
         let counters = &mut self.proxies[host.0 as usize];
         *match answer.outcome {
@@ -254,7 +254,7 @@ impl<O: Observer> Edge<'_, O> {
     }
 
     /// The client has its response.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn answered(&mut self, call: CallId, answer: &Answer) {
         let (now, scenario) = (self.now, self.scenario);
         let Some(request) = self.requests.get(call) else { return };
@@ -288,7 +288,7 @@ impl<O: Observer> Edge<'_, O> {
     }
 
     /// What a hop adds: nothing without a machine.
-    #[inline]
+    #[inline(always)]
     fn hop(&self, hop: Hop, sent: &Sent, attempt: u32) -> Nanos {
         self::hop(self.machine, hop, sent, attempt)
     }
@@ -302,7 +302,7 @@ impl<O: Observer> Edge<'_, O> {
 }
 
 /// How long a target holds such a request, and what CPU time it spends on it. Every request has a core to burn.
-#[inline]
+#[inline(always)]
 fn hold_of(scenario: &Scenario, demand: &Demand) -> (Nanos, Option<Nanos>) {
     if scenario.targets.cpu_mode != CpuMode::Burn {
         return (demand.hold, None);
@@ -312,7 +312,7 @@ fn hold_of(scenario: &Scenario, demand: &Demand) -> (Nanos, Option<Nanos>) {
 }
 
 /// What a hop adds: nothing without a machine.
-#[inline]
+#[inline(always)]
 fn hop(machine: Option<Machine<'_>>, hop: Hop, sent: &Sent, attempt: u32) -> Nanos {
     machine.map_or(Nanos::ZERO, |machine| machine.hop(hop, sent.request, attempt))
 }

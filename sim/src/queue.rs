@@ -38,14 +38,14 @@ impl<E> EventQueue<E> {
         Self { calendar: Calendar::new(), at_once: VecDeque::new(), recurrent, now: Nanos::ZERO, places: 0 }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&mut self, at: Nanos, event: E) {
         let place = self.place();
         if at <= self.now { self.at_once.push_back((place, event)) } else { self.push_at_place(place, at, event) }
     }
 
     /// As [`Self::push`], for the event that comes again and again: one at a time.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push_recurrent(&mut self, at: Nanos, event: E) {
         let place = self.place();
         match &self.recurrent {
@@ -55,20 +55,20 @@ impl<E> EventQueue<E> {
     }
 
     /// The next place, for an event that may not be needed.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn place(&mut self) -> Place {
         self.places += 1;
         Place(self.places)
     }
 
     /// Inserts an event as if it had been inserted when its place was taken.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push_at_place(&mut self, place: Place, at: Nanos, event: E) {
         self.calendar.push(at, place, event);
     }
 
     /// The next event, and its time. `ahead` is shown some that come a little later, so that it can fetch what belongs to them.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn pop(&mut self, ahead: impl FnMut(&E)) -> Option<(Nanos, E)> {
         let sorted = self.calendar.first(ahead);
         if let Some((place, _)) = self.at_once.front()
@@ -118,17 +118,17 @@ impl Key {
     /// Numbers are below this.
     pub(crate) const NUMBERS: usize = 1 << NUMBER_BITS;
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(at: Nanos, place: Place, number: u32) -> Self {
         Self(u128::from(at.0) << 64 | u128::from(place.0 << NUMBER_BITS | u64::from(number)))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn time(self) -> Nanos {
         Nanos((self.0 >> 64) as u64)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn number(self) -> u32 {
         self.0 as u32 % Self::NUMBERS as u32
     }

@@ -84,7 +84,7 @@ const _: () = assert!(size_of::<Request>() == 192);
 
 impl Requests {
     /// A request is sent.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn open(&mut self, sent: Sent, t_send: Nanos) -> CallId {
         let host = sent.host.0 as usize;
         if self.free.len() <= host {
@@ -114,31 +114,31 @@ impl Requests {
         call
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(&mut self, call: CallId) -> Option<&mut Request> {
         self.at.get_mut(call.place()).filter(|request| request.call == call)
     }
 
     /// Fetches a request that comes soon.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn fetch(&self, call: CallId) {
         self.at.get(call.place()).into_iter().for_each(prefetch);
     }
 
     /// Whether this call is under way.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn holds(&self, call: CallId) -> bool {
         self.at.get(call.place()).is_some_and(|request| request.call == call)
     }
 
     /// Its open attempt, if it is this one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn attempt(&mut self, call: CallId, number: u32) -> Option<&mut Attempt> {
         self.get(call)?.attempt.as_mut().filter(|attempt| attempt.ticket.attempt() == number)
     }
 
     /// Forgets the request, if nothing more can come of it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn close_if_over(&mut self, call: CallId) {
         let over = |request: &&mut Request| request.closed && request.attempt.is_none();
         if let Some(request) = self.get(call).filter(over) {
@@ -150,7 +150,7 @@ impl Requests {
     }
 
     /// How many there are.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn len(&self) -> usize {
         self.len
     }
@@ -169,12 +169,12 @@ impl Requests {
 impl Moment {
     pub(crate) const TO_COME: Self = Self(Nanos::MAX);
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn at(at: Nanos) -> Self {
         Self(at)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(self) -> Option<Nanos> {
         Some(self.0).filter(|at| *at < Nanos::MAX)
     }
@@ -183,13 +183,13 @@ impl Moment {
 // === impl Request ===
 
 impl Request {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn asked(&self) -> Asked {
         Asked { t_intended: self.sent.at, demand: self.sent.demand }
     }
 
     /// What the report asks of it, once it has ended: with its answer, and the time at which the client had it; or without.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn ended(&self, answer: Option<&Answer>, t_end: Option<Nanos>) -> Ended {
         let outcome = answer.map_or(Outcome::Unfinished, |answer| answer.outcome);
         let held = self.target_start.get().zip(self.target_done.get());

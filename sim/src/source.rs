@@ -50,7 +50,7 @@ impl Source {
     }
 
     /// What is to be done at `now`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next(&mut self, now: Nanos) -> Next {
         match self {
             Self::Open(hashed) => match hashed.plan.peek() {
@@ -116,7 +116,7 @@ impl Source {
 // === impl Hashed ===
 
 impl Hashed {
-    #[inline]
+    #[inline(always)]
     fn take(&mut self) -> Option<Sent> {
         let planned = self.plan.next()?;
         self.hash.add(&planned);
@@ -125,7 +125,7 @@ impl Hashed {
 }
 
 impl From<Planned> for Sent {
-    #[inline]
+    #[inline(always)]
     fn from(planned: Planned) -> Self {
         let Planned { seq, at, host, demand } = planned;
         Self { seq, request: RequestId::open(seq), at, host, demand }

@@ -44,7 +44,7 @@ impl Target {
     }
 
     /// Takes a request, or refuses.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn offer(&mut self, now: Nanos, limit: u32) -> bool {
         if self.in_flight >= limit {
             self.counters.refused += 1;
@@ -57,7 +57,7 @@ impl Target {
     }
 
     /// A hold ended by itself.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn complete(&mut self) {
         self.in_flight -= 1;
         self.counters.completed += 1;

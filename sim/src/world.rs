@@ -114,7 +114,7 @@ impl<'a, O: Observer> World<'a, O> {
 
     /// The next event. What belongs to one a little later is fetched meanwhile: in a large run nothing of it is in the
     /// processor's caches any more.
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<(Nanos, Event)> {
         let (hosts, table) = (&self.hosts, &self.table);
         let Edge { requests, targets, observer, queue, .. } = &mut self.edge;
@@ -128,7 +128,7 @@ impl<'a, O: Observer> World<'a, O> {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     fn handle(&mut self, event: Event) {
         match event {
             Event::Send => self.ask_source(),
@@ -157,19 +157,19 @@ impl<'a, O: Observer> World<'a, O> {
     }
 
     /// As [`Self::feed_host`].
-    #[inline]
+    #[inline(always)]
     pub(crate) fn feed_arrival(&mut self, id: HostId, arrival: Arrival) {
         self.step(id, |host, now, table, fx| host.on_arrival(now, arrival, table, fx));
     }
 
     /// As [`Self::feed_host`].
-    #[inline]
+    #[inline(always)]
     pub(crate) fn feed_end(&mut self, id: HostId, ticket: Ticket, end: AttemptEnd) {
         self.step(id, |host, now, table, fx| host.on_end(now, ticket, end, table, fx));
     }
 
     /// A step of a host: its effects are done as they come, as far as they can be.
-    #[inline]
+    #[inline(always)]
     fn step(&mut self, id: HostId, step: impl FnOnce(&mut Host, Nanos, &mut BucketTable, &mut AtOnce<'_, 'a, O>)) {
         let Self { hosts, table, edge, later, .. } = self;
         step(&mut hosts[id.0 as usize], edge.now, table, &mut AtOnce { host: id, edge, later });

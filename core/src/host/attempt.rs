@@ -22,7 +22,7 @@ struct Vain {
 
 impl Host {
     /// A new budget of attempts.
-    #[inline]
+    #[inline(always)]
     pub(super) fn begin_round(&mut self, id: CallId, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
         let Some(call) = self.calls.get_mut(id) else {
             return;
@@ -32,7 +32,7 @@ impl Host {
     }
 
     /// One attempt, after the injected lock latency if there is one.
-    #[inline]
+    #[inline(always)]
     fn attempt(&mut self, id: CallId, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
         if self.rules.lock_latency == Nanos::ZERO {
             return self.pick(id, cx);
@@ -41,7 +41,7 @@ impl Host {
         self.wait(id, granted, Next::Pick, cx);
     }
 
-    #[inline]
+    #[inline(always)]
     fn pick(&mut self, id: CallId, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
         match self.choose(id, cx) {
             Some(seat) => self.dispatch(id, seat, false, cx),
@@ -49,7 +49,7 @@ impl Host {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn choose(&mut self, id: CallId, cx: &mut Cx<'_, impl LoadTable, impl Effects>) -> Option<Seat> {
         let call = self.calls.get(id)?;
         let policy = match &mut self.policy {
@@ -73,7 +73,7 @@ impl Host {
         Some(Seat::Reserved(slot))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn dispatch(
         &mut self,
         id: CallId,
@@ -110,7 +110,7 @@ impl Host {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn known(&self, cx: &Cx<'_, impl LoadTable, impl Effects>) -> u32 {
         match &self.policy {
             Policy::RoundRobin(ring) => ring.len(),
@@ -119,7 +119,7 @@ impl Host {
     }
 
     /// An attempt is over: its slot is free, it is written down, and its call goes on.
-    #[inline]
+    #[inline(always)]
     pub(super) fn attempt_ended(
         &mut self,
         ticket: Ticket,
@@ -220,7 +220,7 @@ impl Host {
     }
 
     /// Gives a slot back; with a lock latency the caller does not wait, but the effect comes late.
-    #[inline]
+    #[inline(always)]
     pub(super) fn release(&mut self, slot: Slot, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
         if self.rules.lock_latency == Nanos::ZERO {
             return cx.table.release(self.id, slot, cx.now);
@@ -238,7 +238,7 @@ impl Host {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn record_attempt(&self, ticket: &Ticket, end: AttemptEnd, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
         let kind = match end {
             AttemptEnd::Full => DecisionKind::Refuse,

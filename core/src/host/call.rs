@@ -76,7 +76,7 @@ const _: () = assert!(size_of::<Place>() == 64);
 // === impl Call ===
 
 impl Call {
-    #[inline]
+    #[inline(always)]
     pub(super) fn new(arrival: Arrival, now: Nanos) -> Self {
         Self {
             request: arrival.request,
@@ -91,7 +91,7 @@ impl Call {
     }
 
     /// A new budget of retries: a call that waited in the queue has one.
-    #[inline]
+    #[inline(always)]
     pub(super) fn begin_round(&mut self) {
         self.before_round = self.attempts;
         if let Some(trouble) = &mut self.trouble {
@@ -100,14 +100,14 @@ impl Call {
     }
 
     /// One more attempt, at this target.
-    #[inline]
+    #[inline(always)]
     pub(super) fn begin_attempt(&mut self, target: TargetId) {
         self.attempts += 1;
         self.last = target;
     }
 
     /// The last target tried.
-    #[inline]
+    #[inline(always)]
     pub(super) fn last(&self) -> Option<TargetId> {
         (self.attempts > 0).then_some(self.last)
     }
@@ -118,13 +118,13 @@ impl Call {
     }
 
     /// Targets that refused in this round.
-    #[inline]
+    #[inline(always)]
     pub(super) fn tried(&self) -> &[TargetId] {
         self.trouble.as_ref().map_or(&[], |trouble| &trouble.tried)
     }
 
     /// See [`Trouble::queue_place`].
-    #[inline]
+    #[inline(always)]
     pub(super) fn queue_place(&self) -> Option<u64> {
         self.trouble.as_ref()?.queue_place
     }
@@ -142,7 +142,7 @@ impl Call {
 // === impl Calls ===
 
 impl Calls {
-    #[inline]
+    #[inline(always)]
     pub(super) fn insert(&mut self, id: CallId, call: Call) {
         let place = id.place();
         if self.by_place.len() <= place {
@@ -153,19 +153,19 @@ impl Calls {
         *place = Some((id, call));
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn get(&self, id: CallId) -> Option<&Call> {
         let (open, call) = self.by_place.get(id.place())?.0.as_ref()?;
         (*open == id).then_some(call)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn get_mut(&mut self, id: CallId) -> Option<&mut Call> {
         let (open, call) = self.by_place.get_mut(id.place())?.0.as_mut()?;
         (*open == id).then_some(call)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn remove(&mut self, id: CallId) -> Option<Call> {
         let (_, call) = self.by_place.get_mut(id.place())?.0.take_if(|(open, _)| *open == id)?;
         self.open -= 1;
@@ -173,7 +173,7 @@ impl Calls {
     }
 
     /// Fetches a call that comes soon.
-    #[inline]
+    #[inline(always)]
     pub(super) fn fetch(&self, id: CallId) {
         self.by_place.get(id.place()).into_iter().for_each(prefetch);
     }

@@ -37,7 +37,7 @@ impl FleetView {
     }
 
     /// Counts one more ticket; returns how many there are now.
-    #[inline]
+    #[inline(always)]
     pub(super) fn take(&mut self, target: TargetId) -> u32 {
         let at = target.0 as usize;
         if at >= self.own.len() {
@@ -55,7 +55,7 @@ impl FleetView {
 
 impl Host {
     /// One ticket less; the last one on a cordoned target is told to the scaler.
-    #[inline]
+    #[inline(always)]
     pub(super) fn give_back(&mut self, target: TargetId, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
         let view = &mut self.fleet;
         let Some(own) = view.own.get_mut(target.0 as usize) else {

@@ -37,7 +37,7 @@ impl Ring {
     }
 
     /// `list[index]`, then `index + 1` modulo the length; skips what is left out. `None` if nothing is left.
-    #[inline]
+    #[inline(always)]
     pub(super) fn next(&mut self, left_out: &BTreeSet<TargetId>) -> Option<Endpoint> {
         for _ in 0..self.list.len() {
             let endpoint = self.list[self.index];

@@ -53,17 +53,17 @@ impl BucketTable {
     }
 
     /// Fetches the row of a target whose turn comes soon.
-    #[inline]
+    #[inline(always)]
     pub fn fetch(&self, target: TargetId) {
         self.row(target).into_iter().for_each(prefetch);
     }
 
-    #[inline]
+    #[inline(always)]
     fn place(&self, target: TargetId) -> Option<usize> {
         self.places.get(target.0 as usize).copied().flatten().map(|place| place as usize)
     }
 
-    #[inline]
+    #[inline(always)]
     fn row(&self, target: TargetId) -> Option<&Row> {
         self.place(target).map(|place| &self.rows[place])
     }
@@ -84,7 +84,7 @@ impl BucketTable {
     }
 
     /// As [`Self::change`], of a row that has another count now, and nothing else that buckets depend on.
-    #[inline]
+    #[inline(always)]
     fn recounted(&mut self, place: usize, from: u32, to: u32) {
         if self.rows[place].is_ready() {
             self.buckets.enter(to as usize, place);
@@ -136,7 +136,7 @@ impl BucketTable {
     }
 
     /// The bucket that `low` saw, if the table has not moved since.
-    #[inline]
+    #[inline(always)]
     fn seen(&self, low: &Lowest) -> Option<Bucket<'_>> {
         if low.stamp == self.version { self.buckets.get(low.count as usize) } else { None }
     }
@@ -150,7 +150,7 @@ impl BucketTable {
         skipped
     }
 
-    #[inline]
+    #[inline(always)]
     fn take(&mut self, host: HostId, place: usize) -> Slot {
         let row = &mut self.rows[place];
         let count = row.count + 1;
@@ -165,7 +165,7 @@ impl BucketTable {
         slot
     }
 
-    #[inline]
+    #[inline(always)]
     fn give_back(&mut self, host: HostId, place: usize, slots: u32, now: Nanos) {
         let row = &mut self.rows[place];
         let count = row.count - slots;
@@ -182,7 +182,7 @@ impl BucketTable {
 // === impl LoadTable for BucketTable ===
 
 impl LoadTable for BucketTable {
-    #[inline]
+    #[inline(always)]
     fn lowest(&self, except: &[TargetId]) -> Option<Lowest> {
         let low = |count: usize, len| Lowest { count: count as u32, len, stamp: self.version };
         let limit = self.limit as usize;
@@ -197,7 +197,7 @@ impl LoadTable for BucketTable {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     fn nth(&self, low: &Lowest, k: u32, except: &[TargetId]) -> Option<TargetId> {
         let bucket = self.seen(low)?;
         let place = if except.is_empty() {
@@ -219,7 +219,7 @@ impl LoadTable for BucketTable {
         if position == low.len { 0 } else { position }
     }
 
-    #[inline]
+    #[inline(always)]
     fn reserve(&mut self, host: HostId, target: TargetId, low: &Lowest) -> Result<Slot, Moved> {
         let place = self.place(target).ok_or(Moved)?;
         let is_lowest = self.rows[place].bucket() == Some(low.count as usize);
@@ -235,7 +235,7 @@ impl LoadTable for BucketTable {
         Some(self.take(host, place))
     }
 
-    #[inline]
+    #[inline(always)]
     fn release(&mut self, host: HostId, slot: Slot, now: Nanos) {
         let Some(place) = self.place(slot.target) else { return };
         let row = &self.rows[place];
@@ -254,7 +254,7 @@ impl LoadTable for BucketTable {
         self.rows.iter().rev().filter(idle).map(|row| row.target).collect()
     }
 
-    #[inline]
+    #[inline(always)]
     fn ready(&self) -> u32 {
         self.ready
     }

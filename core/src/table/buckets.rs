@@ -35,12 +35,12 @@ impl Buckets {
     }
 
     /// The lowest count that a number has, and how many have it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn lowest(&self) -> Option<(usize, u32)> {
         Some((self.lowest, *self.lens.get(self.lowest)?))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn get(&self, count: usize) -> Option<Bucket<'_>> {
         let len = *self.lens.get(count)?;
         let words = self.words.get(count * self.width..(count + 1) * self.width)?;
@@ -54,7 +54,7 @@ impl Buckets {
     }
 
     /// Adds a number that is in none.
-    #[inline]
+    #[inline(always)]
     pub(super) fn enter(&mut self, count: usize, n: usize) {
         if self.lens.len() <= count {
             self.make(count);
@@ -65,7 +65,7 @@ impl Buckets {
     }
 
     /// Removes a number that is there.
-    #[inline]
+    #[inline(always)]
     pub(super) fn leave(&mut self, count: usize, n: usize) {
         self.words[count * self.width + n / BITS] &= !(1 << (n % BITS));
         self.lens[count] -= 1;
@@ -89,7 +89,7 @@ impl Buckets {
 // === impl Bucket ===
 
 impl Bucket<'_> {
-    #[inline]
+    #[inline(always)]
     pub(super) fn contains(&self, n: usize) -> bool {
         self.words.get(n / BITS).is_some_and(|word| word >> (n % BITS) & 1 == 1)
     }
@@ -103,7 +103,7 @@ impl Bucket<'_> {
     }
 
     /// The `k`-th number, from 0.
-    #[inline]
+    #[inline(always)]
     pub(super) fn select(&self, mut k: u32) -> Option<usize> {
         for (at, word) in self.words.iter().enumerate() {
             let ones = ones_by_byte(*word);
@@ -129,7 +129,7 @@ impl Bucket<'_> {
 const EACH: u64 = 0x0101_0101_0101_0101;
 
 /// The ones in each byte of a word. Not every x86-64 counts them by itself.
-#[inline]
+#[inline(always)]
 fn ones_by_byte(word: u64) -> u64 {
     const PAIRS: u64 = 0x55 * EACH;
     const NIBBLES: u64 = 0x33 * EACH;
@@ -140,14 +140,14 @@ fn ones_by_byte(word: u64) -> u64 {
 }
 
 /// Their sum.
-#[inline]
+#[inline(always)]
 fn total(ones: u64) -> u32 {
     (ones.wrapping_mul(EACH) >> 56) as u32
 }
 
 /// The `k`-th one of a word that has more than `k`, given its ones by byte. Where it is nobody can predict, so this is arithmetic
 /// without a branch, on eight bytes at once: Vigna, "Broadword implementation of rank/select queries" (WEA 2008).
-#[inline]
+#[inline(always)]
 fn select_in(word: u64, ones: u64, k: u32) -> u32 {
     /// Bit i of byte i.
     const DIAGONAL: u64 = 0x8040_2010_0804_0201;
@@ -160,7 +160,7 @@ fn select_in(word: u64, ones: u64, k: u32) -> u32 {
 }
 
 /// With so many ones in each byte, from the lowest: in which byte the `k`-th of them all is, and how many come before it.
-#[inline]
+#[inline(always)]
 fn reached(ones: u64, k: u32) -> (u32, u32) {
     const TOP: u64 = 0x80 * EACH;
     let sums = ones.wrapping_mul(EACH);

@@ -34,18 +34,18 @@ impl Row {
     }
 
     /// The bucket where it belongs: its count, if it is ready.
-    #[inline]
+    #[inline(always)]
     pub(super) fn bucket(&self) -> Option<usize> {
         self.is_ready().then_some(self.count as usize)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn is_ready(&self) -> bool {
         self.state == RowState::Ready
     }
 
     /// Slots that this host holds.
-    #[inline]
+    #[inline(always)]
     pub(super) fn held(&self, host: HostId) -> u32 {
         let at = host.0 as usize;
         let Held { few, others } = &self.held;
@@ -53,7 +53,7 @@ impl Row {
     }
 
     /// Where they are counted.
-    #[inline]
+    #[inline(always)]
     pub(super) fn cell(&mut self, host: HostId) -> &mut u32 {
         let at = host.0 as usize;
         let Held { few, others } = &mut self.held;
