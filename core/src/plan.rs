@@ -333,6 +333,9 @@ impl OpenLoop {
         *taken = 0;
         let Some(arrivals) = arrivals else { return };
         let times = arrivals.next_some();
+        if times.is_empty() {
+            return;
+        }
         let first = RequestId::open(*seq).0;
         let (mut hosts, mut hold_ms, mut cpu) = ([0.0; AHEAD], [0.0; AHEAD], [0.0; AHEAD]);
         plan.of_host.uniforms(first, &mut hosts);

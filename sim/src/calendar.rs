@@ -27,7 +27,7 @@ pub(crate) struct Calendar<E> {
     pace: Pace,
 }
 
-/// One event; taken, or dropped, it leaves nothing.
+/// One event; or nothing, once it has been taken.
 #[derive(Debug)]
 struct Entry<E> {
     at: Nanos,
@@ -61,7 +61,7 @@ struct Pace {
     since: Nanos,
 }
 
-/// A page is made as long as so many events take that come up, or up to half of it.
+/// So many events come up during a page, or down to half as many.
 const EVENTS_PER_PAGE: u64 = 64;
 /// Fewer pages are not worth their trouble.
 const FEWEST: usize = 16;

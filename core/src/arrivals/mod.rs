@@ -110,7 +110,7 @@ impl Arrivals {
         Self { source, made: 0, count, end, ahead: Vec::with_capacity(AHEAD), taken: 0 }
     }
 
-    /// The next ones at once: [`AHEAD`] of them, fewer only where there are no more.
+    /// The next ones, as many as have been made: no more than [`AHEAD`], none only where there are no more.
     pub(crate) fn next_some(&mut self) -> &[Nanos] {
         if self.taken == self.ahead.len() {
             self.make();
