@@ -34,22 +34,11 @@ impl LeastConns {
         except: &[TargetId],
         table: &mut T,
     ) -> Option<Slot> {
-        match self.look(host, request, attempt, except, table) {
+        let mut look = || self.look(host, request, attempt, except, table);
+        match look() {
             Ok(slot) => slot,
-            Err(Moved) => self.look_again(host, request, attempt, except, table),
+            Err(Moved) => look_again(look),
         }
-    }
-
-    #[cold]
-    fn look_again<T: LoadTable>(
-        &mut self,
-        host: HostId,
-        request: RequestId,
-        attempt: u32,
-        except: &[TargetId],
-        table: &mut T,
-    ) -> Option<Slot> {
-        (1..MOST_LOOKS).find_map(|_| self.look(host, request, attempt, except, table).ok()).flatten()
     }
 
     /// Takes a slot at the least loaded target, if the table does not move meanwhile.
@@ -88,4 +77,10 @@ impl LeastConns {
             TieBreak::Random => scaled(self.coins.rng(request.0).uniform_at(attempt), low.len),
         }
     }
+}
+
+/// Looks until the table has not moved meanwhile.
+#[cold]
+fn look_again(mut look: impl FnMut() -> Result<Option<Slot>, Moved>) -> Option<Slot> {
+    (1..MOST_LOOKS).find_map(|_| look().ok()).flatten()
 }
