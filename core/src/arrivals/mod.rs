@@ -131,7 +131,8 @@ impl Arrivals {
             Source::Trace(times) => self.ahead.extend(times.take(AHEAD)),
         }
         let before_end = self.ahead.iter().position(|at| *at >= self.end).unwrap_or(self.ahead.len());
-        self.ahead.truncate(before_end.min(usize::try_from(self.count - self.made).unwrap_or(usize::MAX)));
+        let left = (self.count - self.made).min(AHEAD as u64) as usize;
+        self.ahead.truncate(before_end.min(left));
         // Λ⁻¹ is increasing up to the last bit, which rounding to the nanosecond may show.
         self.ahead.iter_mut().fold(last, |last, at| {
             *at = last.max(*at);

@@ -34,31 +34,18 @@ impl LeastConns {
         except: &[TargetId],
         table: &mut T,
     ) -> Option<Slot> {
-        let mut look = || self.look(host, request, attempt, except, table);
+        let mut look = || {
+            let Some(low) = table.lowest(except) else { return Ok(None) };
+            let k = self.position(request, attempt, &low, except, table);
+            let target = table.nth(&low, k, except).ok_or(Moved)?;
+            let slot = table.reserve(host, target, &low)?;
+            self.last_pick = target;
+            Ok(Some(slot))
+        };
         match look() {
             Ok(slot) => slot,
             Err(Moved) => look_again(look),
         }
-    }
-
-    /// Takes a slot at the least loaded target, if the table does not move meanwhile.
-    ///
-    /// Inlined in a pick, where it usually is the only look, rather than shared with a second one.
-    #[inline(always)]
-    fn look<T: LoadTable>(
-        &mut self,
-        host: HostId,
-        request: RequestId,
-        attempt: u32,
-        except: &[TargetId],
-        table: &mut T,
-    ) -> Result<Option<Slot>, Moved> {
-        let Some(low) = table.lowest(except) else { return Ok(None) };
-        let k = self.position(request, attempt, &low, except, table);
-        let target = table.nth(&low, k, except).ok_or(Moved)?;
-        let slot = table.reserve(host, target, &low)?;
-        self.last_pick = target;
-        Ok(Some(slot))
     }
 
     fn position<T: LoadTable>(

@@ -4,7 +4,7 @@
 //! back as [`Input`]s. Neither decides anything. The order of the effects of one call is the order in which they happen.
 //!
 //! What every call goes through is always inlined, here and in the simulator around it: where the compiler prefers to share such
-//! functions, as it does when it optimises over whole crates, calls pass through memory, and cost a tenth more.
+//! functions, as it does when it optimises over whole crates, calls pass through memory, and a simulation takes up to a fifth longer.
 //!
 //! The steps are those of the scenario's semantics (`docs/scenario.md`): a call takes *attempts*, picked by the
 //! architecture's policy (`ring`, `least_conns`); when nobody can take it, the scenario's mode decides; a deadline
