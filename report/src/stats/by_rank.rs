@@ -10,14 +10,15 @@ use super::long::Long;
 /// The values in order.
 pub(super) enum ByRank<'a> {
     Exact(Vec<u64>),
-    Long(Cow<'a, Long>, Box<Histogram<u64>>),
+    /// With its standard deviation, for which the library goes through the whole histogram.
+    Long(Cow<'a, Long>, Box<Histogram<u64>>, f64),
 }
 
 impl ByRank<'_> {
     pub(super) fn len(&self) -> u64 {
         match self {
             Self::Exact(sorted) => sorted.len() as u64,
-            Self::Long(long, _) => long.len(),
+            Self::Long(long, ..) => long.len(),
         }
     }
 
@@ -25,9 +26,9 @@ impl ByRank<'_> {
     pub(super) fn at(&self, rank: u64) -> Option<u64> {
         match self {
             Self::Exact(sorted) => sorted.get(rank.checked_sub(1)? as usize).copied(),
-            Self::Long(long, _) if rank == 1 => Some(long.ends.0),
-            Self::Long(long, _) if rank == long.len() => Some(long.ends.1),
-            Self::Long(long, histogram) => {
+            Self::Long(long, ..) if rank == 1 => Some(long.ends.0),
+            Self::Long(long, ..) if rank == long.len() => Some(long.ends.1),
+            Self::Long(long, histogram, _) => {
                 let ends = long.ends;
                 // The library rounds the rank up: half a value less reaches the one that is meant.
                 let value = histogram.value_at_quantile((rank as f64 - 0.5) / histogram.len() as f64);

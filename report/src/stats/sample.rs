@@ -233,7 +233,7 @@ impl Samples {
         let by_rank = self.by_rank();
         let (mean, std) = match &by_rank {
             ByRank::Exact(_) => moments(&self.values),
-            ByRank::Long(long, histogram) => (Some(long.mean()), Some(histogram.stdev().round() as u64)),
+            ByRank::Long(long, _, std) => (Some(long.mean()), Some(std.round() as u64)),
         };
         let quantile = |q| self.quantile(&by_rank, q);
         Summary {
@@ -276,7 +276,7 @@ impl Samples {
     fn worth_of_mean(&self, by_rank: &ByRank<'_>) -> f64 {
         match by_rank {
             ByRank::Exact(_) => effective::size(self.values.len(), |i| self.values[i] as f64),
-            ByRank::Long(long, histogram) => long.batches.worth_of_mean(histogram.stdev().powi(2)),
+            ByRank::Long(long, _, std) => long.batches.worth_of_mean(std.powi(2)),
         }
     }
 
@@ -284,7 +284,7 @@ impl Samples {
         match by_rank {
             ByRank::Exact(_) => effective::size(self.values.len(), |i| f64::from(self.values[i] <= value)),
             // One of many: what the mean is worth has to do.
-            ByRank::Long(long, _) => {
+            ByRank::Long(long, ..) => {
                 long.batches.worth_of_indicator(value).unwrap_or_else(|| self.worth_of_mean(by_rank))
             }
         }
@@ -301,7 +301,8 @@ impl Samples {
             || ByRank::Exact(self.sorted()),
             |long| {
                 let histogram = Box::new(long.histogram());
-                ByRank::Long(long, histogram)
+                let std = histogram.stdev();
+                ByRank::Long(long, histogram, std)
             },
         )
     }
