@@ -51,6 +51,9 @@ impl ClientIo {
 
     fn wrote(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         self.client.wrote(polled.is_ready());
+        if let Poll::Ready(Ok(bytes)) = polled {
+            self.client.moved(bytes);
+        }
         polled
     }
 }
@@ -63,10 +66,13 @@ impl AsyncRead for ClientIo {
             self.client.read();
             return Poll::Ready(Ok(()));
         }
+        ready!(self.client.poll_turn());
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if buf.filled().len() > before {
+        let bytes = buf.filled().len() - before;
+        if bytes > 0 {
             self.client.read();
+            self.client.moved(bytes);
         }
         polled
     }
@@ -77,6 +83,7 @@ impl AsyncWrite for ClientIo {
         if self.client.speaks_unasked() {
             return Poll::Ready(Ok(bytes.len()));
         }
+        ready!(self.client.poll_turn());
         ready!(self.poll_interim(cx))?;
         let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.wrote(polled)
@@ -90,6 +97,7 @@ impl AsyncWrite for ClientIo {
         if self.client.speaks_unasked() {
             return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
         }
+        ready!(self.client.poll_turn());
         ready!(self.poll_interim(cx))?;
         let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         self.wrote(polled)

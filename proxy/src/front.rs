@@ -16,6 +16,7 @@ use crate::interim::Interim;
 use crate::limits::{self, ClientLimits};
 use crate::parking::Parking;
 use crate::proxy::Proxy;
+use crate::turns::Turns;
 
 /// What all client connections of a host share.
 pub(crate) struct Front {
@@ -30,6 +31,7 @@ pub(crate) struct Front {
     connections: RefCell<Slab<Weak<Client>>>,
     /// Those that are not, until they have a request.
     pub(crate) parking: Parking,
+    turns: Rc<Turns>,
 }
 
 /// One client connection.
@@ -53,6 +55,10 @@ pub(crate) struct Client {
     /// Writing stands still.
     stalled: Cell<bool>,
     written: Cell<u64>,
+    /// Bytes that it may move.
+    turn: Cell<usize>,
+    /// It waits for a turn.
+    in_turn: Cell<bool>,
     lingers: Cell<bool>,
     /// There is an answer that has not been written in full.
     answering: Cell<bool>,
@@ -95,7 +101,8 @@ impl Front {
     pub(crate) fn new(proxy: Rc<Proxy>, limits: ClientLimits, max_in_flight: usize) -> io::Result<Rc<Self>> {
         let parking = Parking::new(proxy.outside.metrics.parked.clone())?;
         let (in_flight, draining, connections) = (Cell::new(0), Cell::new(false), RefCell::default());
-        Ok(Rc::new(Self { proxy, limits, max_in_flight, in_flight, draining, connections, parking }))
+        let turns = Rc::default();
+        Ok(Rc::new(Self { proxy, limits, max_in_flight, in_flight, draining, connections, parking, turns }))
     }
 
     /// No further requests: every connection ends as soon as it can.
@@ -155,6 +162,8 @@ impl Client {
             heading: Cell::default(),
             stalled: Cell::default(),
             written: Cell::default(),
+            turn: Cell::new(limits::FREE_BYTES),
+            in_turn: Cell::default(),
             lingers: Cell::default(),
             answering: Cell::default(),
             unasked: Cell::default(),
@@ -197,6 +206,29 @@ impl Client {
         if taken {
             self.written.set(self.written.get() + 1);
         }
+    }
+
+    /// So many bytes came from it, or went to it.
+    pub(crate) fn moved(&self, bytes: usize) {
+        self.turn.set(self.turn.get().saturating_sub(bytes));
+    }
+
+    /// Ready when it may move more; else its task is woken then.
+    pub(crate) fn poll_turn(self: &Rc<Self>) -> Poll<()> {
+        if self.turn.get() > 0 {
+            return Poll::Ready(());
+        }
+        if !self.in_turn.replace(true) {
+            self.front.turns.wait(self);
+        }
+        Poll::Pending
+    }
+
+    /// It may move more.
+    pub(crate) fn has_a_turn(&self) {
+        self.in_turn.set(false);
+        self.turn.set(limits::TURN_BYTES);
+        self.task.wake_by_ref();
     }
 
     /// What a target says before its answer. It would be part of an earlier answer if some of that had not been written.
@@ -317,6 +349,7 @@ impl Ongoing {
         // The request before was read: this one came behind it.
         client.lingers.set(false);
         client.answering.set(true);
+        client.turn.set(limits::FREE_BYTES);
         client.served.set(client.served.get() + 1);
         let in_flight = &client.front.in_flight;
         if in_flight.get() >= client.front.max_in_flight {

@@ -39,6 +39,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 mod threads;
+mod turns;
 mod upstream;
 mod verdict;
 mod wake;

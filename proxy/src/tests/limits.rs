@@ -1,19 +1,26 @@
 //! What the process takes on, what it does with more, and what survives a task that panics.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::Poll;
 
+use bytes::Bytes;
 use galton_core::wire::Start;
 use galton_core::{HostId, Nanos, RequestId};
 use galton_runtime::mono_ns;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::spawn_local;
 
 use super::rig::{Client, FakeTarget, args, count, full, get, metrics, run, until};
 use crate::app::{assemble, configured};
 use crate::call::{Asking, Call, Step};
-use crate::limits::ClientLimits;
+use crate::client_io::ClientIo;
+use crate::front::{self, Front};
+use crate::limits::{self, ClientLimits};
 use crate::proxy::Proxy;
 use crate::server::{Capacity, Server};
 
@@ -142,4 +149,41 @@ fn what_does_not_fit_together_is_said_before_anything_starts() {
     args.role.scenario = None;
     let error = configured(&args).unwrap_err().to_string();
     assert!(error.contains("--scenario"), "{error}");
+}
+
+#[test]
+fn a_connection_that_moves_much_takes_turns() {
+    const PIECE: [u8; 16 * 1024] = [0; 16 * 1024];
+    const ALL: usize = 64 * limits::TURN_BYTES;
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        let target = FakeTarget::http(1, |_| async { http::Response::new(full("")) }).await;
+        let front = Front::new(host(dir.path(), &target), ClientLimits::parse(&[]), 1).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, addr) = listener.accept().await.unwrap();
+        let reading = spawn_local(async move {
+            let mut taken = 0;
+            while taken < ALL {
+                taken += peer.read(&mut [0; 64 * 1024]).await.unwrap();
+            }
+        });
+        let client = front::Client::enter(&front, addr.ip(), 0).await;
+        // Its answers may begin at once.
+        client.speaks_http2();
+        let mut io = ClientIo::new(stream, Bytes::new(), Rc::clone(&client));
+        let (mut moved, mut most) = (0, 0);
+        poll_fn(|cx| {
+            let before = moved;
+            while moved < ALL {
+                let Poll::Ready(wrote) = Pin::new(&mut io).poll_write(cx, &PIECE) else { break };
+                moved += wrote.unwrap();
+            }
+            most = most.max(moved - before);
+            if moved < ALL { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
+        assert!((limits::TURN_BYTES..limits::TURN_BYTES + PIECE.len()).contains(&most), "{most}");
+        reading.await.unwrap();
+    });
 }
