@@ -13,7 +13,7 @@ NEW_EVERY = 10
 # A request that takes longer has failed.
 TIMEOUT_S = 10
 # What the proxy may add at p99, and as many times what the target itself takes as there are waits on the way: on two cores that the
-# target and the clients share with it. Beside 250 clients that ask for a megabyte each p99 is 3 to 25 ms; it was up to 260 ms when
+# target and the clients share with it. Beside 250 clients that ask for a megabyte each p99 is 4 to 25 ms; it was up to 260 ms when
 # connections did not take turns.
 ADDED_MS, TIMES = 100, 4
 
