@@ -183,7 +183,8 @@ fn a_connection_that_moves_much_takes_turns() {
             if moved < ALL { Poll::Pending } else { Poll::Ready(()) }
         })
         .await;
-        assert!((limits::TURN_BYTES..limits::TURN_BYTES + PIECE.len()).contains(&most), "{most}");
+        // Without turns it is as much as the runtime lets one poll do, 2 MiB, where the socket's buffer takes that.
+        assert!(most < limits::TURN_BYTES + PIECE.len(), "{most}");
         reading.await.unwrap();
     });
 }
