@@ -6,8 +6,6 @@ use galton_core::{Nanos, TargetId};
 
 /// Told of everything, in order of time.
 pub trait Observer {
-    /// Something about this target comes soon.
-    fn soon(&mut self, _: TargetId) {}
     /// A target has taken an attempt: it is in flight until its decision is complete.
     fn taken(&mut self, at: Nanos, target: TargetId, asked: &Asked);
     /// A decision is complete.

@@ -14,8 +14,6 @@ use crate::world::{Event, World};
 
 /// The queue is tidied when it is this much longer than what is under way can need.
 const IDLE_EVENTS: usize = 4096;
-/// What an observer knows of so many targets fits the processor's nearest caches.
-const FEW_TARGETS: usize = 64;
 /// Events that one request has in the queue, at most.
 const EVENTS_PER_REQUEST: usize = 4;
 
@@ -141,9 +139,6 @@ impl<O: Observer> Edge<'_, O> {
     fn offer(&mut self, host: HostId, ticket: Ticket) {
         let (call, number, dispatched) = (ticket.call(), ticket.attempt(), ticket.dispatched());
         let (target, incarnation) = (ticket.target(), ticket.incarnation());
-        if self.targets.len() > FEW_TARGETS {
-            self.observer.soon(target);
-        }
         let (now, limit) = (self.now, self.scenario.targets.max_concurrency);
         let taken = self.process(target, incarnation).map(|process| process.offer(now, limit));
         let Some(request) = self.requests.get(call) else { return };

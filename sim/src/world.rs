@@ -117,14 +117,13 @@ impl<'a, O: Observer> World<'a, O> {
     #[inline(always)]
     fn next(&mut self) -> Option<(Nanos, Event)> {
         let (hosts, table) = (&self.hosts, &self.table);
-        let Edge { requests, targets, observer, queue, .. } = &mut self.edge;
+        let Edge { requests, targets, queue, .. } = &mut self.edge;
         queue.pop(|event| {
             let Event::HoldOver(call, _, host, target) = event else { return };
             requests.fetch(*call);
             hosts[host.0 as usize].fetch(*call);
             table.fetch(*target);
             prefetch(&targets[target.0 as usize]);
-            observer.soon(*target);
         })
     }
 

@@ -104,11 +104,6 @@ fn meta(setting: &Setting<'_>, plan_sha256: String) -> RunMeta {
 
 impl Observer for Telling {
     #[inline]
-    fn soon(&mut self, target: TargetId) {
-        self.fold.fetch(target);
-    }
-
-    #[inline]
     fn taken(&mut self, at: Nanos, target: TargetId, asked: &Asked) {
         self.fold.taken(at, target, asked.demand.cpu);
     }
@@ -122,7 +117,7 @@ impl Observer for Telling {
         self.fold.changed(event);
     }
 
-    #[inline]
+    #[inline(always)]
     fn ended(&mut self, ended: &Ended, _: impl FnOnce() -> TraceRow) {
         self.progress.ended(ended.t_end.unwrap_or(ended.t_intended));
         self.fold.ended(ended);

@@ -18,6 +18,11 @@ impl<T> ByTarget<T> {
         self.0.get(id.0 as usize)?.as_ref()
     }
 
+    /// Up to the highest number.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// What there is of this target, made if there is nothing yet.
     #[inline]
     pub(crate) fn of(&mut self, id: TargetId, make: impl FnOnce() -> T) -> &mut T {

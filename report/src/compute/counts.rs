@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use galton_core::record::{Ended, TraceOutcome};
 use galton_core::{FailReason, Outcome, RejectReason};
 
+use super::served::Columns;
 use super::window::Window;
 use crate::model::{Counts, Rates};
 
@@ -72,13 +73,16 @@ impl Tally {
             return;
         }
         if let (TraceOutcome::Offered(outcome), Some(attempts)) = (row.outcome, row.attempts) {
-            let by_attempts = &mut self.attempts[class(outcome)];
-            let attempts = attempts as usize;
-            if by_attempts.len() <= attempts {
-                by_attempts.resize(attempts + 1, 0);
-            }
-            by_attempts[attempts] += 1;
+            count_attempts(&mut self.attempts[class(outcome)], attempts);
         }
+    }
+
+    /// As [`Self::add`] of each.
+    pub(super) fn add_served(&mut self, served: Columns<'_>, window: Window) {
+        self.counts[1][place(TraceOutcome::Offered(Outcome::Ok))] += served.t_end.len() as u64;
+        self.completed += served.t_end.iter().filter(|end| window.holds(**end)).count() as u64;
+        let by_attempts = &mut self.attempts[class(Outcome::Ok)];
+        served.attempts.iter().for_each(|attempts| count_attempts(by_attempts, *attempts));
     }
 
     /// Rates over the window: offered by intended send, completed by end.
@@ -101,6 +105,15 @@ impl Tally {
         let without = |by_attempts: &Vec<u64>| by_attempts.first().copied().filter(|n| *n > 0);
         named(&self.attempts).filter_map(|(class, by_attempts)| Some((class, without(by_attempts)?))).collect()
     }
+}
+
+#[inline]
+fn count_attempts(by_attempts: &mut Vec<u64>, attempts: u32) {
+    let attempts = attempts as usize;
+    if by_attempts.len() <= attempts {
+        by_attempts.resize(attempts + 1, 0);
+    }
+    by_attempts[attempts] += 1;
 }
 
 /// Requests by [`place`].

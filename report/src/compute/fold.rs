@@ -11,6 +11,7 @@ use super::gauges::{EventKind, Gauging, Load, Vain};
 use super::judge::Evidence;
 use super::latency::Latencies;
 use super::series::OverTime;
+use super::served::Served;
 use super::targets::PerTarget;
 use super::window::Window;
 use super::{SCHEMA_VERSION, conservation, judge, plots, scaling, targets};
@@ -27,6 +28,8 @@ pub struct Fold {
     over_time: OverTime,
     pub(super) gauging: Gauging,
     pub(super) targets: PerTarget,
+    /// Not yet added to the above.
+    served: Box<Served>,
     pub(super) events: Vec<FleetEvent>,
     /// Attempts that broke.
     pub(super) broken: u64,
@@ -48,18 +51,12 @@ impl Fold {
             over_time: OverTime::new(&bounds),
             gauging: Gauging::new(scenario, &bounds, recorded),
             targets: PerTarget::default(),
+            served: Served::none(),
             events: Vec::new(),
             broken: 0,
             last: Nanos::ZERO,
             bounds,
         }
-    }
-
-    /// A hint that something about this target comes soon: nothing happens.
-    #[inline]
-    pub fn fetch(&self, target: TargetId) {
-        self.gauging.fetch(target);
-        self.targets.fetch(target);
     }
 
     /// A target takes an attempt: `at` is its dispatch.
@@ -84,7 +81,6 @@ impl Fold {
         match decision.target {
             Some((target, _)) if decision.kind.occupied() && begins => self.gauging.taken(decision.at, target, load),
             Some((target, _)) if decision.kind.occupied() => {
-                self.targets.decided(decision);
                 self.broken += u64::from(decision.kind == DecisionKind::Fail(FailReason::Reset));
                 self.gauging.freed(decision.until, target, load);
             }
@@ -99,8 +95,19 @@ impl Fold {
     }
 
     /// A request has ended; or the run has, and this one is unfinished or was never sent.
-    #[inline]
+    #[inline(always)]
     pub fn ended(&mut self, row: &Ended) {
+        if !self.bounds.window.measures(row.t_intended) || !self.served.take(row) {
+            self.ended_otherwise(row);
+        } else if self.served.is_full() {
+            self.add_served();
+        }
+    }
+
+    /// Those that wait come first: samples are in order of ends.
+    #[inline(never)]
+    fn ended_otherwise(&mut self, row: &Ended) {
+        self.add_served();
         let (window, timeout) = (self.bounds.window, self.scenario.traffic.timeout);
         let measured = window.measures(row.t_intended);
         self.tally.add(row, window);
@@ -112,8 +119,22 @@ impl Fold {
         self.last = self.last.max(row.t_end.or(row.t_send).unwrap_or_default());
     }
 
+    #[inline(never)]
+    fn add_served(&mut self) {
+        if self.served.is_empty() {
+            return;
+        }
+        let served = self.served.columns();
+        self.tally.add_served(served, self.bounds.window);
+        self.over_time.add_served(served);
+        self.latencies.add_served(served);
+        self.targets.add_served(served);
+        self.last = served.t_end.iter().fold(self.last, |last, end| last.max(*end));
+        self.served.clear();
+    }
+
     fn in_vain(&mut self, decision: &Decision, measured: bool) {
-        self.targets.decided(decision);
+        self.targets.tried_in_vain(decision);
         let vain = match decision.kind {
             DecisionKind::Refuse => {
                 self.over_time.refused(decision.at);
@@ -131,7 +152,8 @@ impl Fold {
     }
 
     /// The report of the run, which is over.
-    pub fn finish(self, facts: &RunFacts) -> Report {
+    pub fn finish(mut self, facts: &RunFacts) -> Report {
+        self.add_served();
         let window = self.final_window(facts);
         self.report(facts, window, Evidence::default())
     }
@@ -148,6 +170,7 @@ impl Fold {
     }
 
     pub(super) fn report(mut self, facts: &RunFacts, window: Window, evidence: Evidence) -> Report {
+        self.add_served();
         let end = self.over_time.end(window);
         self.gauging.finish(window, end);
         let conservation = conservation::check(facts, &self.tally.all(), &self.events, self.broken);
@@ -181,3 +204,6 @@ impl Fold {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

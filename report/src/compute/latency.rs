@@ -6,6 +6,7 @@ use galton_core::record::{Ended, TraceOutcome};
 use galton_core::{Nanos, Outcome};
 
 use super::counts::{ByClass, class, named};
+use super::served::Columns;
 use crate::model::Latency;
 use crate::stats::{Samples, Summary, Twin};
 
@@ -47,6 +48,16 @@ impl Latencies {
             (Outcome::TimedOut, _) => self.add_timed_out(row, timeout),
             (_, response) => push(&mut self.by_outcome[class(outcome)], response),
         }
+    }
+
+    /// As [`Self::add`] of each.
+    pub(super) fn add_served(&mut self, served: Columns<'_>) {
+        self.send_lag.extend(served.send_lag);
+        self.hold.extend(served.hold, &self.response, served.response);
+        self.service.extend(served.service, &self.response, served.response);
+        self.ok.extend(served.response, &self.response, served.response);
+        self.response.extend(served.response);
+        self.overhead.extend(served.overhead);
     }
 
     /// The deadline is what is known; when the client heard of it says nothing of how long it would have taken.

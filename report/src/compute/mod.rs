@@ -12,6 +12,7 @@ mod latency;
 mod plots;
 mod scaling;
 mod series;
+mod served;
 mod targets;
 mod window;
 

@@ -6,6 +6,7 @@ use galton_core::{Nanos, TargetId};
 use super::fold::Fold;
 use super::gauges::Gauging;
 use super::series::MOST_POINTS;
+use super::targets::busy;
 use super::window::Window;
 use crate::plot_data::{Bins, FleetMark, PlotData, Scatter, round_up};
 use crate::stats::Samples;
@@ -41,7 +42,7 @@ pub(super) fn plots(fold: &Fold, window: Window, scatter: Scatter) -> PlotData {
 
 /// CPU over time of the targets with the most attempts, by number.
 fn cpu_of_the_busiest(fold: &Fold) -> Vec<(TargetId, Vec<f64>)> {
-    let mut busiest: Vec<_> = fold.targets.busy().collect();
+    let mut busiest: Vec<_> = busy(fold).collect();
     busiest.sort_by_key(|(target, attempts)| (std::cmp::Reverse(*attempts), *target));
     let mut drawn: Vec<TargetId> = busiest.into_iter().take(MOST_TARGETS).map(|(target, _)| target).collect();
     drawn.sort();

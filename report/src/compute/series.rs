@@ -1,12 +1,14 @@
 //! The run over time: equal buckets for rates and gauges, wider windows for percentiles, and single requests.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use galton_core::record::{Ended, TraceOutcome};
 use galton_core::{Nanos, Outcome};
 
 use super::bounds::Bounds;
 use super::gauges::Gauging;
+use super::served::Columns;
 use super::window::Window;
 use crate::model::{Row, Series, Windows};
 use crate::plot_data::Scatter;
@@ -132,6 +134,23 @@ impl OverTime {
         }
     }
 
+    /// As [`Self::add`] of each.
+    pub(super) fn add_served(&mut self, served: Columns<'_>) {
+        for (bucket, some) in self.buckets.stretches(served.t_intended) {
+            let begun = tally(&mut self.tallies, bucket);
+            begun.offered += some.len() as u64;
+            let retries = |attempts: &u32| u64::from(attempts.saturating_sub(1));
+            begun.retries += served.attempts[some].iter().map(retries).sum::<u64>();
+        }
+        for (bucket, some) in self.ends.stretches(served.t_end) {
+            tally(&mut self.tallies, bucket).ok += some.len() as u64;
+        }
+        self.last = served.t_end.iter().fold(self.last, |last, end| last.max(*end));
+        self.percentiles.add_served(served);
+        let point = |at: usize| (served.t_intended[at], Nanos(served.response[at]), Some(Nanos(served.overhead[at])));
+        self.points.add_some(served.t_end.len(), point);
+    }
+
     /// Refusals by their dispatch.
     pub(super) fn refused(&mut self, at: Nanos) {
         tally(&mut self.tallies, self.ends.of(at)).refused += 1;
@@ -191,6 +210,20 @@ impl Buckets {
         self.last = (number as usize, Nanos(number * self.length.0));
         number as usize
     }
+
+    /// Which instants that follow each other are in the same one, and its number.
+    #[inline]
+    fn stretches<'a>(&'a mut self, instants: &'a [Nanos]) -> impl Iterator<Item = (usize, Range<usize>)> + 'a {
+        let mut begin = 0;
+        std::iter::from_fn(move || {
+            let number = self.of(*instants.get(begin)?);
+            let rest = &instants[begin..];
+            let same = |at: &Nanos| at.0.wrapping_sub(self.last.1.0) < self.length.0;
+            let stretch = begin..begin + rest.iter().position(|at| !same(at)).unwrap_or(rest.len());
+            begin = stretch.end;
+            Some((number, stretch))
+        })
+    }
 }
 
 // === impl PercentileWindows ===
@@ -198,15 +231,28 @@ impl Buckets {
 impl PercentileWindows {
     #[inline]
     fn add(&mut self, intended: Nanos, end: Nanos, response: Nanos, overhead: Option<Nanos>) {
-        let Some(place) = self.windows.of(intended).checked_sub(self.rows.len()) else { return };
-        while self.open.len() <= place {
-            self.open.push_back((Samples::of_many(), Samples::of_many()));
-        }
-        let (responses, overheads) = &mut self.open[place];
+        let window = self.windows.of(intended);
+        let Some((responses, overheads)) = open(&mut self.open, self.rows.len(), window) else { return };
         responses.push(response.0);
         if let Some(overhead) = overhead {
             overheads.push(overhead.0);
         }
+        self.close_by(end);
+    }
+
+    /// As [`Self::add`] of each.
+    fn add_served(&mut self, served: Columns<'_>) {
+        for (window, some) in self.windows.stretches(served.t_intended) {
+            let Some((responses, overheads)) = open(&mut self.open, self.rows.len(), window) else { continue };
+            responses.extend(&served.response[some.clone()]);
+            overheads.extend(&served.overhead[some]);
+        }
+        served.t_end.last().into_iter().for_each(|end| self.close_by(*end));
+    }
+
+    /// Closes what is over when a request has ended then.
+    #[inline]
+    fn close_by(&mut self, end: Nanos) {
         while end >= self.closes
             && let Some(window) = self.open.pop_front()
         {
@@ -235,6 +281,16 @@ impl PercentileWindows {
     }
 }
 
+/// The samples of a window, made if there are none yet; none: it is one of those that are closed.
+#[inline]
+fn open(open: &mut VecDeque<(Samples, Samples)>, closed: usize, window: usize) -> Option<&mut (Samples, Samples)> {
+    let place = window.checked_sub(closed)?;
+    while open.len() <= place {
+        open.push_back((Samples::of_many(), Samples::of_many()));
+    }
+    open.get_mut(place)
+}
+
 // === impl Points ===
 
 impl Points {
@@ -252,9 +308,26 @@ impl Points {
     pub(super) fn add(&mut self, point: (Nanos, Nanos, Option<Nanos>)) {
         self.of += 1;
         // `every` is a power of two.
-        if self.of & (self.every - 1) != 0 {
-            return;
+        if self.of & (self.every - 1) == 0 {
+            self.keep(point);
         }
+    }
+
+    /// As [`Self::add`] of so many.
+    fn add_some(&mut self, n: usize, point: impl Fn(usize) -> (Nanos, Nanos, Option<Nanos>)) {
+        let end = self.of + n;
+        loop {
+            let next = (self.of | (self.every - 1)) + 1;
+            if next > end {
+                break;
+            }
+            self.of = next;
+            self.keep(point(n - 1 - (end - next)));
+        }
+        self.of = end;
+    }
+
+    fn keep(&mut self, point: (Nanos, Nanos, Option<Nanos>)) {
         self.kept.push(point);
         if self.kept.len() > MOST_POINTS {
             // The second, fourth, … of those kept are every 2·k-th request.

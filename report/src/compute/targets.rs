@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use galton_core::counters::TargetCounters;
+use galton_core::prefetch::prefetch;
 use galton_core::record::{Decision, DecisionKind, Ended, FleetEvent, FleetWhat, TraceOutcome};
 use galton_core::{Nanos, Outcome, TargetId};
 
 use super::by_target::ByTarget;
 use super::fold::Fold;
 use super::gauges::{CPU_SCALE, TargetGauges};
+use super::served::Columns;
 use super::window::Window;
 use crate::input::RunFacts;
 use crate::model::TargetReport;
@@ -17,17 +19,19 @@ use crate::stats::{Samples, Twin};
 /// What is counted per target.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PerTarget {
-    attempts: ByTarget<Attempts>,
+    vain: ByTarget<Vain>,
     served: ByTarget<Served>,
 }
 
-/// The attempts at a target.
+/// The attempts at a target that it never held.
 #[derive(Clone, Debug, Default)]
-struct Attempts {
+struct Vain {
     dispatched: u64,
-    accepted: u64,
     refused: u64,
 }
+
+/// What is looked at of so many targets fits the processor's nearest caches.
+const FEW_TARGETS: usize = 64;
 
 /// The requests that a target served.
 #[derive(Clone, Debug)]
@@ -39,19 +43,11 @@ struct Served {
 // === impl PerTarget ===
 
 impl PerTarget {
-    /// Fetches what the next request of a target needs, whose turn comes soon.
-    #[inline]
-    pub(super) fn fetch(&self, target: TargetId) {
-        self.served.get(target).into_iter().for_each(|served| served.response.fetch());
-    }
-
-    /// A decision is complete.
-    #[inline]
-    pub(super) fn decided(&mut self, decision: &Decision) {
+    /// A decision is complete, and no target ever held its attempt.
+    pub(super) fn tried_in_vain(&mut self, decision: &Decision) {
         let Some((id, _)) = decision.target else { return };
-        let target = self.attempts.of(id, Attempts::default);
+        let target = self.vain.of(id, Vain::default);
         target.dispatched += 1;
-        target.accepted += u64::from(decision.kind.occupied());
         target.refused += u64::from(decision.kind == DecisionKind::Refuse);
     }
 
@@ -65,9 +61,19 @@ impl PerTarget {
         target.response.push(response.0);
     }
 
-    /// Every target with its attempts.
-    pub(super) fn busy(&self) -> impl Iterator<Item = (TargetId, u64)> {
-        self.attempts.iter().map(|(id, of)| (id, of.dispatched)).filter(|(_, attempts)| *attempts > 0)
+    /// As [`Self::add`] of each.
+    pub(super) fn add_served(&mut self, served: Columns<'_>) {
+        if self.served.len() > FEW_TARGETS {
+            let known = || served.target.iter().filter_map(|id| self.served.get(*id));
+            known().for_each(prefetch);
+            known().for_each(|target| target.response.fetch());
+        }
+        let responses = served.hold.iter().zip(served.response);
+        for (id, (hold, response)) in served.target.iter().zip(responses) {
+            let target = self.served.of(*id, Served::nothing);
+            target.hold.push(Some(*hold), &target.response, *response);
+            target.response.push(*response);
+        }
     }
 }
 
@@ -75,6 +81,13 @@ impl Served {
     fn nothing() -> Self {
         Self { hold: Twin::default(), response: Samples::of_many() }
     }
+}
+
+/// Every target with its attempts.
+pub(super) fn busy(fold: &Fold) -> impl Iterator<Item = (TargetId, u64)> {
+    let tried = |id: TargetId| fold.gauging.fleet.held_by(id) + fold.targets.vain.get(id).map_or(0, |of| of.dispatched);
+    let targets = fold.targets.vain.len().max(fold.gauging.fleet.targets()) as u32;
+    (0..targets).map(TargetId).map(move |id| (id, tried(id))).filter(|(_, attempts)| *attempts > 0)
 }
 
 /// All rows, by number.
@@ -87,8 +100,7 @@ pub(super) fn table(fold: &Fold, facts: &RunFacts, window: Window) -> Vec<Target
     for of_process in &facts.counters.targets {
         counters.entry(of_process.target).or_default().push(of_process);
     }
-    let PerTarget { attempts, served } = &fold.targets;
-    let counted = attempts.iter().map(|(id, _)| id).chain(served.iter().map(|(id, _)| id));
+    let counted = busy(fold).map(|(id, _)| id).chain(fold.targets.served.iter().map(|(id, _)| id));
     let mut all: Vec<TargetId> = events.keys().chain(counters.keys()).copied().chain(counted).collect();
     all.sort_unstable();
     all.dedup();
@@ -107,8 +119,9 @@ fn row(
     facts: &RunFacts,
     window: Window,
 ) -> TargetReport {
-    let (no_attempt, nothing) = (Attempts::default(), Served::nothing());
-    let attempts = fold.targets.attempts.get(id).unwrap_or(&no_attempt);
+    let (no_attempt, nothing) = (Vain::default(), Served::nothing());
+    let vain = fold.targets.vain.get(id).unwrap_or(&no_attempt);
+    let held = fold.gauging.fleet.held_by(id);
     let Served { hold, response } = fold.targets.served.get(id).unwrap_or(&nothing);
     let responses = response.summary();
     let first = |what| events.iter().find(|e| e.what == what).map(|e| e.at);
@@ -128,9 +141,9 @@ fn row(
     let gauging = &fold.gauging;
     TargetReport {
         id,
-        requests: gauging.recorded().then_some(attempts.dispatched),
-        accepted: counted(|c| c.accepted, attempts.accepted),
-        refused: counted(|c| c.refused, attempts.refused),
+        requests: gauging.recorded().then_some(held + vain.dispatched),
+        accepted: counted(|c| c.accepted, held),
+        refused: counted(|c| c.refused, vain.refused),
         restarts: events.iter().filter(|e| e.what == FleetWhat::Restarting).count() as u64,
         started_ns: first(FleetWhat::Starting).or(ready_ns),
         ready_ns,

@@ -35,16 +35,19 @@ impl Window {
     }
 
     /// Whether a request counts: by its intended send, however late it ended.
+    #[inline]
     pub(crate) fn measures(self, t_intended: Nanos) -> bool {
         t_intended >= self.start
     }
 
     /// Whether this instant lies within.
+    #[inline]
     pub(crate) fn holds(self, at: Nanos) -> bool {
         self.start <= at && at < self.end
     }
 
     /// The instant, or the nearest one within.
+    #[inline]
     pub(crate) fn clip(self, at: Nanos) -> Nanos {
         at.clamp(self.start, self.end)
     }

@@ -111,6 +111,32 @@ impl Samples {
         self.alike = (value, n + 1);
     }
 
+    /// Some values, one after the other.
+    pub(crate) fn extend(&mut self, mut values: &[u64]) {
+        if !self.varied {
+            let (first, n) = (values.first().copied().unwrap_or_default(), values.len() as u64);
+            let alike = self.alike.1 == 0 || self.alike.0 == first;
+            if alike && values.iter().all(|value| *value == first) {
+                self.alike = (first, self.alike.1 + n);
+                return;
+            }
+        }
+        while !self.varied
+            && let Some((first, others)) = values.split_first()
+        {
+            self.push(*first);
+            values = others;
+        }
+        while !values.is_empty() {
+            if self.values.len() == self.room {
+                self.count();
+            }
+            let (now, later) = values.split_at(values.len().min(self.room - self.values.len()));
+            self.values.extend_from_slice(now);
+            values = later;
+        }
+    }
+
     #[inline]
     fn keep(&mut self, value: u64) {
         if self.values.len() == self.room {

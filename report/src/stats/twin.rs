@@ -20,6 +20,19 @@ impl Twin {
         }
     }
 
+    /// Some values, where `original` is about to have as many others.
+    pub(crate) fn extend(&mut self, values: &[u64], original: &Samples, of: &[u64]) {
+        if let Some(own) = &mut self.0 {
+            return own.extend(values);
+        }
+        let differs = |(value, of): (&u64, &u64)| value != of;
+        if let Some(alike) = values.iter().zip(of).position(differs) {
+            let own = self.part(original);
+            own.extend(&of[..alike]);
+            own.extend(&values[alike..]);
+        }
+    }
+
     /// A lower bound, where `original` is about to have the lower bound `of`.
     pub(crate) fn push_censored(&mut self, at_least: u64, original: &Samples, of: u64) {
         if self.0.is_some() || at_least != of {

@@ -5,7 +5,7 @@ use galton_core::record::{FleetEvent, FleetWhat};
 use galton_core::{Nanos, Scenario, TargetId};
 
 use super::sampler::{Area, Position, Sampler, Weights};
-use super::target::{Load, Measure, STEPS, Step, TargetGauges, Units};
+use super::target::{Measure, STEPS, Step, TargetGauges, Units};
 use crate::compute::bounds::Bounds;
 use crate::compute::by_target::ByTarget;
 
@@ -34,9 +34,28 @@ pub(crate) struct FleetState {
 struct Seats {
     held: u32,
     ready: bool,
+    /// Attempts that it held and that are over.
+    over: u64,
     /// What its gauges have not gone through.
     steps: Vec<Step>,
 }
+
+/// An attempt begins or ends to be held. They wait until there are some, so that what they need is fetched for all of them together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Move {
+    pub(super) at: Nanos,
+    pub(super) target: TargetId,
+    /// +1 or −1.
+    pub(super) by: i32,
+    /// By how much the CPU demanded changes.
+    pub(super) demanded: Units,
+}
+
+/// Moves that wait, at most.
+pub(super) const TOGETHER: usize = 64;
+
+/// What is looked at of so many targets fits the processor's nearest caches.
+const FEW_TARGETS: usize = 64;
 
 // === impl Seats ===
 
@@ -80,6 +99,16 @@ impl FleetState {
         self.free
     }
 
+    /// Attempts that a target held and that are over.
+    pub(crate) fn held_by(&self, id: TargetId) -> u64 {
+        self.seats.get(id).map_or(0, |seats| seats.over)
+    }
+
+    /// No target has a number as high as this.
+    pub(crate) fn targets(&self) -> usize {
+        self.seats.len()
+    }
+
     pub(super) fn in_flight(&self) -> &Weights {
         self.slots.weights(0)
     }
@@ -116,12 +145,6 @@ impl FleetState {
         self.free_targets - u32::from(but.is_some_and(counted))
     }
 
-    /// Fetches what the next step of a target needs, whose turn comes soon.
-    #[inline]
-    pub(super) fn fetch(&self, id: TargetId) {
-        self.seats.get(id).and_then(|target| target.steps.last()).into_iter().for_each(prefetch);
-    }
-
     /// A target's state changes.
     pub(super) fn change(&mut self, here: Position, at: Nanos, event: &FleetEvent) {
         let Some(id) = event.target else { return };
@@ -147,29 +170,42 @@ impl FleetState {
         self.publish(here, at, 0, by * free);
     }
 
-    /// An attempt begins (+1) or ends (−1) to be held by a target.
-    #[inline]
-    pub(super) fn hold(&mut self, here: Position, at: Nanos, id: TargetId, by: i32, load: Load) {
-        let seats = self.seats.of(id, Seats::default);
+    /// Fetches what these will need.
+    pub(super) fn fetch(&self, moves: &[Move]) {
+        if self.seats.len() > FEW_TARGETS {
+            let seats = || moves.iter().filter_map(|of| self.seats.get(of.target));
+            seats().for_each(prefetch);
+            seats().filter_map(|seats| seats.steps.last()).for_each(prefetch);
+        }
+    }
+
+    /// An attempt begins or ends to be held by a target.
+    #[inline(always)]
+    pub(super) fn hold(&mut self, here: Position, of: Move) {
+        let Move { at, target, by, demanded } = of;
+        let seats = self.seats.of(target, Seats::default);
         let free_before = seats.free(self.limit);
         seats.held = seats.held.saturating_add_signed(by);
-        let demanded = Units::of(load.demanded, by);
+        seats.over += u64::from(by < 0);
+        let (free, ready) = (seats.free(self.limit), seats.ready);
         seats.steps.push(Step { at, samples: here.samples, demanded, held: seats.held });
+        if seats.steps.len() == STEPS {
+            self.go_through(target);
+        }
         let mut freed = 0;
-        if seats.ready {
-            let free = seats.free(self.limit);
+        if ready {
             freed = i64::from(free) - i64::from(free_before);
             self.free_targets = self.free_targets + u32::from(free > 0) - u32::from(free_before > 0);
         }
-        if seats.steps.len() == STEPS {
-            self.go_through(id);
-        }
-        if load.spent > 0.0 {
-            let bucket = self.bucket;
-            let target = self.targets.of(id, || TargetGauges::new(bucket));
-            target.spend(here, Units::of(load.spent, by), self.measure);
-        }
-        self.publish(here, at, i64::from(by), freed);
+        self.publish(here, at, by.into(), freed);
+    }
+
+    /// A target begins (+1) or ends (−1) to really spend so much CPU.
+    #[cold]
+    pub(super) fn spend(&mut self, here: Position, id: TargetId, units: f64, by: i32) {
+        let bucket = self.bucket;
+        let target = self.targets.of(id, || TargetGauges::new(bucket));
+        target.spend(here, Units::of(units, by), self.measure);
     }
 
     /// A target's gauges go through the steps that wait.
@@ -192,7 +228,7 @@ impl FleetState {
     }
 
     /// So many more requests are in flight, and so many more slots are free.
-    #[inline]
+    #[inline(always)]
     fn publish(&mut self, here: Position, at: Nanos, held: i64, freed: i64) {
         self.held += held;
         self.free = self.free.wrapping_add_signed(freed);

@@ -7,9 +7,9 @@ use galton_core::scenario::{SampleOn, Scenario};
 use galton_core::{Nanos, TargetId};
 
 use super::CPU_SCALE;
-use super::fleet::FleetState;
+use super::fleet::{FleetState, Move, TOGETHER};
 use super::sampler::{Position, Weights};
-use super::target::Load;
+use super::target::{Load, Units};
 use crate::compute::bounds::Bounds;
 use crate::compute::window::Window;
 use crate::model::{BothSamplings, Gauges};
@@ -19,6 +19,8 @@ use crate::stats::{GaugeSummary, Weighted};
 #[derive(Clone, Debug)]
 pub(crate) struct Gauging {
     pub(crate) fleet: FleetState,
+    /// Not yet told to the fleet.
+    moves: Vec<Move>,
     /// What was free when each fleet event happened, by its index.
     pub(crate) at_fleet_events: Vec<SlotsAt>,
     window: Window,
@@ -59,6 +61,7 @@ impl Gauging {
         let kinds = [SampleOn::LbDecision, SampleOn::RequestComplete, SampleOn::TopologyChange];
         Self {
             fleet: FleetState::new(scenario, here, bounds),
+            moves: Vec::with_capacity(TOGETHER),
             at_fleet_events: Vec::new(),
             window: bounds.window,
             sample_on: kinds.map(|on| scenario.sampling.sample_on.contains(&on)),
@@ -72,35 +75,54 @@ impl Gauging {
 
     /// The fleet changes.
     pub(crate) fn changed(&mut self, event: &FleetEvent) {
+        self.catch_up();
         self.sample(event.at, 2);
         let before = SlotsAt { ready: self.fleet.ready_count(), free_slots: self.fleet.free_now() };
         self.at_fleet_events.push(before);
         self.fleet.change(self.here, event.at, event);
     }
 
-    /// Fetches the gauges of a target whose turn comes soon.
-    #[inline]
-    pub(crate) fn fetch(&self, target: TargetId) {
-        self.fleet.fetch(target);
-    }
-
     /// A target takes an attempt.
     #[inline]
     pub(crate) fn taken(&mut self, at: Nanos, target: TargetId, load: Load) {
-        self.sample(at, 0);
-        self.cpu_spent |= load.spent > 0.0;
-        self.fleet.hold(self.here, at, target, 1, load);
+        self.held(at, target, 1, load);
     }
 
     /// Its slot is free again.
     #[inline]
     pub(crate) fn freed(&mut self, at: Nanos, target: TargetId, load: Load) {
-        self.sample(at, 1);
-        self.fleet.hold(self.here, at, target, -1, load);
+        self.held(at, target, -1, load);
+    }
+
+    /// An attempt begins (+1) or ends (−1) to be held by a target.
+    #[inline]
+    fn held(&mut self, at: Nanos, target: TargetId, by: i32, load: Load) {
+        let demanded = Units::of(load.demanded, by);
+        self.moves.push(Move { at, target, by, demanded });
+        if self.moves.len() == TOGETHER {
+            self.catch_up();
+        }
+        if load.spent > 0.0 {
+            self.catch_up();
+            self.cpu_spent = true;
+            self.fleet.spend(self.here, target, load.spent, by);
+        }
+    }
+
+    /// Tells the fleet what waits.
+    #[inline(never)]
+    pub(crate) fn catch_up(&mut self) {
+        let Self { fleet, moves, here, window, sample_on, .. } = self;
+        fleet.fetch(moves);
+        for of in moves.drain(..) {
+            take_sample(here, *window, sample_on[usize::from(of.by < 0)], of.at);
+            fleet.hold(*here, of);
+        }
     }
 
     /// A decision that took no slot.
     pub(crate) fn in_vain(&mut self, at: Nanos, vain: Vain, measured: bool) {
+        self.catch_up();
         if measured {
             let (counts, but) = match vain {
                 Vain::Refused(target) => (&mut self.free_at_refusal, target),
@@ -115,14 +137,12 @@ impl Gauging {
     /// Takes a sample of every gauge, before the event has its effect.
     #[inline]
     fn sample(&mut self, at: Nanos, kind: usize) {
-        self.here.time = self.window.clip(at);
-        if self.sample_on[kind] && self.window.holds(at) {
-            self.here.samples += 1;
-        }
+        take_sample(&mut self.here, self.window, self.sample_on[kind], at);
     }
 
     /// The run is over: the gauges end with the window, the plots at `end`.
     pub(crate) fn finish(&mut self, window: Window, end: Nanos) {
+        self.catch_up();
         self.here.time = window.end.max(self.here.time);
         self.fleet.finish(self.here, end);
     }
@@ -190,4 +210,10 @@ impl Gauging {
     fn watched(&self, weights: &Weighted, scale: f64) -> Option<GaugeSummary> {
         weights.summary(scale, None).filter(|_| self.recorded)
     }
+}
+
+#[inline]
+fn take_sample(here: &mut Position, window: Window, on: bool, at: Nanos) {
+    here.time = window.clip(at);
+    here.samples += u64::from(on && window.holds(at));
 }

@@ -50,7 +50,7 @@ impl<const N: usize> Sampler<N> {
     }
 
     /// The gauges change; while they do not exist, they are only remembered.
-    #[inline]
+    #[inline(always)]
     pub(super) fn set(&mut self, here: Position, values: [usize; N]) {
         let values = values.map(|value| value.min(LARGEST as usize) as u32);
         if self.values != values {
@@ -59,7 +59,7 @@ impl<const N: usize> Sampler<N> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn settle(&mut self, here: Position) {
         if !self.exists {
             return;
@@ -134,7 +134,7 @@ impl<const N: usize> Area<N> {
     }
 
     /// The gauges rise by so much, or fall: from now to the end of the bucket.
-    #[inline]
+    #[inline(always)]
     pub(super) fn rise(&mut self, at: Nanos, by: [i64; N]) {
         if at.0 >= self.ends {
             self.close_before(at.0);
