@@ -23,14 +23,14 @@ fn planned(traffic: Value) -> Vec<Planned> {
 /// Every kind of process, ramp and demand at least once.
 fn golden() -> Vec<(Value, &'static str)> {
     vec![
-        (json!({}), "3c1758dac069adf038e63bbe70269298daad3a7ebd974d7957ccd274f4a2cacf"),
+        (json!({}), "c6aa60e52a60827a0335f5e91136498e74693fb2d8bfc4790d626f960154bd92"),
         (
             json!({"arrival": {"distribution": "gamma", "rate_per_sec": 100, "cv": 1.5,
                                "ramp": {"mode": "sine", "mean_rate_per_sec": 100, "amplitude_per_sec": 100,
                                         "period_ms": 3000}},
                    "request_duration_ms": {"distribution": "gamma", "mean_ms": 50, "cv": 2},
                    "cpu_demand": {"distribution": "weibull", "mean": 10, "cv": 0.5}}),
-            "135a16694b4cc26f6d60bde508f1744e1844d8fb654edeb34b31e69be8cb0148",
+            "5fe4456ae06239077756ed5720a59ea29ab149b0066333fcb0167b6fe141606a",
         ),
         (
             json!({"arrival": {"rate_per_sec": 100, "count": 500,
@@ -38,33 +38,33 @@ fn golden() -> Vec<(Value, &'static str)> {
                                         "ramp_duration_ms": 5000}},
                    "request_duration_ms": {"distribution": "pareto", "min_ms": 5, "alpha": 1.5},
                    "cpu_demand": {"distribution": "bimodal", "fast": 1, "slow": 50, "slow_fraction": 0.1}}),
-            "b8ea0c95f61372b3908ac546c2bcae5ad0078fc0d094f38983eddffefd280a62",
+            "eb9d44062f27ee4ad56a890b2aabf2cec8f81fdf59347dc10b549c370e2eb014",
         ),
         (
             json!({"arrival": {"distribution": "mmpp", "rates_per_sec": [10, 200], "mean_dwell_ms": [500, 100]},
                    "request_duration_ms": {"mode": "percentiles", "p50": 10, "p80": 20, "p90": 40, "p99": 80,
                                            "p100": 160},
                    "cpu_demand": {"distribution": "uniform", "min": 1, "max": 3}}),
-            "b26c39c1f504dbc9fc0f19ef4d532eb3e165bc810b984a485f4aef17fe383918",
+            "e0290ce0f87b39f3eace1b35ee9afcaffbce49d6a57cd1c62295b71c9492e21e",
         ),
         (
             json!({"arrival": {"distribution": "lognormal", "rate_per_sec": 100, "sigma": 1,
                                "ramp": {"mode": "spike", "base_rate_per_sec": 50, "peak_rate_per_sec": 500,
                                         "at_ms": 3000, "length_ms": 500}},
                    "request_duration_ms": {"distribution": "exponential", "mean_ms": 30}}),
-            "23cbe82e353a5326d6c47a516e204b79ecbf4bd137902d63fbaed49aa8c78ebc",
+            "42a2644b54555bc08b7b44a275be39c91022d142209395ef0b47e9734ff97ded",
         ),
         (
             json!({"arrival": {"distribution": "normal", "mean_ms": 10, "stddev_ms": 5}}),
-            "99e4632b7571571e5947bf5981209d1e8dbe352aeab3b5c8a2d2b1c9bfcf0ed9",
+            "6b11bf5f54cfddbdfea9ceb0044cab006a00a8a765f4b9a67213b881ead7624c",
         ),
         (
             json!({"arrival": {"distribution": "weibull", "rate_per_sec": 100, "cv": 2}}),
-            "b53c6fc51b8e87727f67342cd5c24fdbe895d936d968729fcc84134cf0c2d5f2",
+            "1ee9ddc13f7883cba96972bc66778b140d89120164fd637a17a9811b0f90dd98",
         ),
         (
             json!({"arrival": {"distribution": "trace", "file": "trace.csv"}}),
-            "8a9f18654f581f5a2b1e874b3c4380ddd20ae071746b49fad7a537f61c48c24c",
+            "eb64be0fbfe5a58f8df0b7f42f4018db767ee046a0da01891a6423f5adffcccc",
         ),
         (
             json!({"closed_loop": {"concurrency": 50, "think_time_ms": 10, "num_requests": 5000}}),
