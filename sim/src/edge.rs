@@ -73,8 +73,7 @@ impl<'a, O: Observer> Edge<'a, O> {
     /// The process of a target, if it runs.
     #[inline(always)]
     pub(crate) fn process(&mut self, target: TargetId, incarnation: Incarnation) -> Option<&mut Target> {
-        let process = self.targets.get_mut(target.0 as usize)?.as_mut();
-        process.filter(|process| process.running && process.incarnation == incarnation)
+        process_of(&mut self.targets, target, incarnation)
     }
 
     /// The source is asked because it was time to.
@@ -127,4 +126,15 @@ impl<'a, O: Observer> Edge<'a, O> {
         let counters = Counters { load, proxies: self.proxies, targets, ..Counters::default() };
         Totals { counters, users: self.source.user_ends(), plan_sha256: self.source.plan_sha256() }
     }
+}
+
+/// As [`Edge::process`].
+#[inline(always)]
+pub(crate) fn process_of(
+    targets: &mut [Option<Target>],
+    target: TargetId,
+    incarnation: Incarnation,
+) -> Option<&mut Target> {
+    let process = targets.get_mut(target.0 as usize)?.as_mut();
+    process.filter(|process| process.running && process.incarnation == incarnation)
 }

@@ -5,7 +5,7 @@ use galton_core::plan::Demand;
 use galton_core::scenario::{CpuMode, OnDisconnect, Scenario};
 use galton_core::{CallId, HostId, Incarnation, Nanos, Outcome, TargetId};
 
-use crate::edge::Edge;
+use crate::edge::{Edge, process_of};
 use crate::machine::{Hop, Machine};
 use crate::observer::Observer;
 use crate::requests::{Answer, Attempt, Deadline, Moment, Request};
@@ -46,28 +46,25 @@ impl<O: Observer> World<'_, O> {
 
     #[inline(always)]
     pub(crate) fn hold_over(&mut self, call: CallId, number: u32) {
-        let now = self.edge.now;
-        let request = self.edge.requests.get(call);
-        let this = |attempt: &&mut Attempt| attempt.ticket.attempt() == number && attempt.held && attempt.end.is_none();
-        let Some((request, at)) = request.and_then(|request| {
-            let attempt = request.attempt.as_mut().filter(this)?;
-            attempt.end = Some(AttemptEnd::Done { ok: true });
-            let at = (attempt.ticket.target(), attempt.ticket.incarnation());
-            Some((request, at))
-        }) else {
+        let Edge { requests, targets, scenario, machine, queue, now, .. } = &mut self.edge;
+        let this = |attempt: &mut Attempt| attempt.ticket.attempt() == number && attempt.held && attempt.end.is_none();
+        let request = requests.get(call);
+        let Some((request, attempt)) = request.and_then(|r| r.attempt.take_if(this).map(|attempt| (r, attempt))) else {
             return self.edge.deserted_hold_over(call, number);
         };
-        request.target_done = Moment::at(now);
-        let (_, burnt) = hold_of(self.edge.scenario, &request.sent.demand);
-        let seen = now + hop(self.edge.machine, Hop::TargetToProxy, &request.sent, number);
-        if let Some(process) = self.edge.process(at.0, at.1) {
+        request.target_done = Moment::at(*now);
+        let ticket = attempt.ticket;
+        if let Some(process) = process_of(targets, ticket.target(), ticket.incarnation()) {
             process.complete();
-            process.counters.cpu_burned += burnt.unwrap_or_default();
+            process.counters.cpu_burned += hold_of(scenario, &request.sent.demand).1.unwrap_or_default();
         }
-        if self.edge.machine.is_none() {
-            return self.attempt_over(call, number);
+        let (host, end) = (request.sent.host, AttemptEnd::Done { ok: true });
+        if machine.is_none() {
+            return self.host_sees_end(host, ticket, end);
         }
-        self.edge.queue.push(seen, Event::AttemptOver(call, number));
+        let seen = *now + hop(*machine, Hop::TargetToProxy, &request.sent, number);
+        request.attempt = Some(Attempt { ticket, held: true, end: Some(end) });
+        queue.push(seen, Event::AttemptOver(call, number));
     }
 
     pub(crate) fn shared_hold_over(&mut self, target: TargetId, incarnation: Incarnation) {
@@ -86,12 +83,17 @@ impl<O: Observer> World<'_, O> {
         }
     }
 
-    #[inline(always)]
     pub(crate) fn attempt_over(&mut self, call: CallId, number: u32) {
         let Some(request) = self.edge.requests.get(call) else { return };
         let host = request.sent.host;
         let this = |attempt: &mut Attempt| attempt.ticket.attempt() == number;
         let Some(Attempt { ticket, end: Some(end), .. }) = request.attempt.take_if(this) else { return };
+        self.host_sees_end(host, ticket, end);
+    }
+
+    #[inline(always)]
+    fn host_sees_end(&mut self, host: HostId, ticket: Ticket, end: AttemptEnd) {
+        let call = ticket.call();
         self.feed_end(host, ticket, end);
         self.edge.requests.close_if_over(call);
     }
@@ -147,25 +149,23 @@ impl<O: Observer> Edge<'_, O> {
         if held {
             request.target_start = Moment::at(now);
             self.observer.taken(dispatched, target, &request.asked());
-            return if self.shares { self.hold_shared(call, number) } else { self.hold(call, number, host, target) };
+            if self.shares {
+                return self.hold_shared(call, number);
+            }
+            let (length, _) = hold_of(self.scenario, &request.sent.demand);
+            let over = now + length + hop(self.machine, Hop::HoldOver, &request.sent, number);
+            // The deadline does not matter to a hold that is over before it. Of equal times it comes first.
+            let lasts = matches!(request.deadline, Deadline::Noted(deadline, _) if deadline <= over);
+            self.queue.push(over, Event::HoldOver(call, number, host, target));
+            if lasts {
+                self.needs_deadline(call);
+            }
+            return;
         }
         let seen = now.max(dispatched + hop(self.machine, Hop::Refusal, &request.sent, number));
         let end = if taken.is_some() { AttemptEnd::Full } else { AttemptEnd::Gone };
         self.proxies[host.0 as usize].connection_failures += u64::from(taken.is_none());
         self.end_attempt(call, number, end, seen);
-    }
-
-    #[inline(always)]
-    fn hold(&mut self, call: CallId, number: u32, host: HostId, target: TargetId) {
-        let Some(request) = self.requests.get(call) else { return };
-        let (length, _) = hold_of(self.scenario, &request.sent.demand);
-        let over = self.now + length + hop(self.machine, Hop::HoldOver, &request.sent, number);
-        // The deadline does not matter to a hold that is over before it. Of equal times it comes first.
-        let lasts = matches!(request.deadline, Deadline::Noted(deadline, _) if deadline <= over);
-        self.queue.push(over, Event::HoldOver(call, number, host, target));
-        if lasts {
-            self.needs_deadline(call);
-        }
     }
 
     fn hold_shared(&mut self, call: CallId, number: u32) {
@@ -238,11 +238,11 @@ impl<O: Observer> Edge<'_, O> {
             Outcome::TimedOut => &mut counters.timed_out,
             _ => &mut counters.failed,
         } += 1;
-        let Some(request) = self.requests.get(call) else { return };
-        request.answered = true;
         if self.machine.is_none() {
             return self.answered(call, &answer);
         }
+        let Some(request) = self.requests.get(call) else { return };
+        request.answered = true;
         let sent = request.sent;
         let way = self.hop(Hop::ProxyToClient, &sent, 0);
         self.queue.push(self.now + way, Event::Answered(call, Box::new(answer)));
@@ -253,7 +253,7 @@ impl<O: Observer> Edge<'_, O> {
     pub(crate) fn answered(&mut self, call: CallId, answer: &Answer) {
         let (now, scenario) = (self.now, self.scenario);
         let Some(request) = self.requests.get(call) else { return };
-        request.closed = true;
+        (request.answered, request.closed) = (true, true);
         let sent = request.sent;
         let row = || request.row(Some(answer), Some(now), hold_of(scenario, &sent.demand).1);
         self.observer.ended(&request.ended(Some(answer), Some(now)), row);

@@ -152,26 +152,37 @@ impl<'a, O: Observer> World<'a, O> {
     }
 
     pub(crate) fn feed_host(&mut self, id: HostId, input: host::Input) {
-        self.step(id, |host, now, table, fx| host.on(now, input, table, fx));
+        let (host, now, table, mut fx) = self.step(id);
+        host.on(now, input, table, &mut fx);
+        self.step_done(id);
     }
 
     /// As [`Self::feed_host`].
     #[inline(always)]
     pub(crate) fn feed_arrival(&mut self, id: HostId, arrival: Arrival) {
-        self.step(id, |host, now, table, fx| host.on_arrival(now, arrival, table, fx));
+        let (host, now, table, mut fx) = self.step(id);
+        host.on_arrival(now, arrival, table, &mut fx);
+        self.step_done(id);
     }
 
     /// As [`Self::feed_host`].
     #[inline(always)]
     pub(crate) fn feed_end(&mut self, id: HostId, ticket: Ticket, end: AttemptEnd) {
-        self.step(id, |host, now, table, fx| host.on_end(now, ticket, end, table, fx));
+        let (host, now, table, mut fx) = self.step(id);
+        host.on_end(now, ticket, end, table, &mut fx);
+        self.step_done(id);
     }
 
-    /// A step of a host: its effects are done as they come, as far as they can be.
+    /// What a step of a host needs: its effects are done as they come, as far as they can be.
     #[inline(always)]
-    fn step(&mut self, id: HostId, step: impl FnOnce(&mut Host, Nanos, &mut BucketTable, &mut AtOnce<'_, 'a, O>)) {
+    fn step(&mut self, id: HostId) -> (&mut Host, Nanos, &mut BucketTable, AtOnce<'_, 'a, O>) {
         let Self { hosts, table, edge, later, .. } = self;
-        step(&mut hosts[id.0 as usize], edge.now, table, &mut AtOnce { host: id, edge, later });
+        (&mut hosts[id.0 as usize], edge.now, table, AtOnce { host: id, edge, later })
+    }
+
+    /// Does the others.
+    #[inline(always)]
+    fn step_done(&mut self, id: HostId) {
         if !self.later.is_empty() {
             self.do_later(id);
         }
