@@ -83,6 +83,22 @@ pub struct RunMeta {
     pub plan_sha256: String,
 }
 
+#[cfg(test)]
+impl RunMeta {
+    pub(crate) fn nameless(kind: Kind) -> Self {
+        Self {
+            kind,
+            id: String::new(),
+            started_unix_ns: 0,
+            command: Vec::new(),
+            version: String::new(),
+            time_scale: 1.0,
+            host: HostInfo::default(),
+            plan_sha256: String::new(),
+        }
+    }
+}
+
 /// Live or simulated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -3,7 +3,7 @@ use galton_core::{FailReason, HostId, RequestId};
 
 use super::*;
 use crate::generator::Pace;
-use crate::input::{Generator, HostInfo, Kind, RunFacts, RunMeta};
+use crate::input::{Generator, Kind, RunFacts, RunMeta};
 use crate::model::{Connections, Report};
 use crate::validity::{Severity, Verdict};
 
@@ -36,16 +36,7 @@ fn finish(fold: ClientFold, interrupted: bool) -> (Report, String) {
 fn finish_as(fold: ClientFold, pace: Pace, interrupted: bool, noticed: impl Fn(&mut RunFacts)) -> (Report, String) {
     let all = fold.whole.counts();
     let mut facts = RunFacts {
-        meta: RunMeta {
-            kind: Kind::Live,
-            id: "loadgen".to_owned(),
-            started_unix_ns: 0,
-            command: Vec::new(),
-            version: String::new(),
-            time_scale: 1.0,
-            host: HostInfo::default(),
-            plan_sha256: String::new(),
-        },
+        meta: RunMeta { id: "loadgen".to_owned(), ..RunMeta::nameless(Kind::Live) },
         counters: Default::default(),
         generator: Generator { in_flight_integral: Some(fold.whole.service_sum), ..Generator::default() },
         reasons: Vec::new(),

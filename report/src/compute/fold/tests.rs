@@ -3,7 +3,7 @@ use galton_core::rng::{KeyedRng, Purpose};
 use galton_core::{HostId, Outcome, RejectReason, RequestId};
 
 use super::*;
-use crate::input::{HostInfo, Kind, RunMeta};
+use crate::input::{Kind, RunMeta};
 
 /// Of a run of ten seconds.
 fn fold() -> Fold {
@@ -17,16 +17,7 @@ fn fold() -> Fold {
 }
 
 fn finish(fold: Fold) -> String {
-    let meta = RunMeta {
-        kind: Kind::Simulated,
-        id: String::new(),
-        started_unix_ns: 0,
-        command: Vec::new(),
-        version: String::new(),
-        time_scale: 1.0,
-        host: HostInfo::default(),
-        plan_sha256: String::new(),
-    };
+    let meta = RunMeta::nameless(Kind::Simulated);
     let (counters, generator) = Default::default();
     fold.finish(&RunFacts { meta, counters, generator, reasons: Vec::new(), interrupted: false }).to_json()
 }
