@@ -6,6 +6,9 @@ use galton_core::TargetId;
 #[derive(Clone, Debug)]
 pub(crate) struct ByTarget<T>(Vec<Option<T>>);
 
+/// Targets of a fleet that is not large.
+const FEW: usize = 64;
+
 impl<T> Default for ByTarget<T> {
     fn default() -> Self {
         Self(Vec::new())
@@ -21,6 +24,11 @@ impl<T> ByTarget<T> {
     /// Up to the highest number.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// Whether what is looked at of so many targets may be outside the processor's nearest caches.
+    pub(crate) fn is_large(&self) -> bool {
+        self.0.len() > FEW
     }
 
     /// What there is of this target, made if there is nothing yet.

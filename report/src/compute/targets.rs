@@ -30,9 +30,6 @@ struct Vain {
     refused: u64,
 }
 
-/// What is looked at of so many targets fits the processor's nearest caches.
-const FEW_TARGETS: usize = 64;
-
 /// The requests that a target served.
 #[derive(Clone, Debug)]
 struct Served {
@@ -63,7 +60,7 @@ impl PerTarget {
 
     /// As [`Self::add`] of each.
     pub(super) fn add_served(&mut self, served: Columns<'_>) {
-        if self.served.len() > FEW_TARGETS {
+        if self.served.is_large() {
             let known = || served.target.iter().filter_map(|id| self.served.get(*id));
             known().for_each(prefetch);
             known().for_each(|target| target.response.fetch());

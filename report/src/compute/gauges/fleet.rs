@@ -54,9 +54,6 @@ pub(super) struct Move {
 /// Moves that wait, at most.
 pub(super) const TOGETHER: usize = 64;
 
-/// What is looked at of so many targets fits the processor's nearest caches.
-const FEW_TARGETS: usize = 64;
-
 // === impl Seats ===
 
 impl Seats {
@@ -172,7 +169,7 @@ impl FleetState {
 
     /// Fetches what these will need.
     pub(super) fn fetch(&self, moves: &[Move]) {
-        if self.seats.len() > FEW_TARGETS {
+        if self.seats.is_large() {
             let seats = || moves.iter().filter_map(|of| self.seats.get(of.target));
             seats().for_each(prefetch);
             seats().filter_map(|seats| seats.steps.last()).for_each(prefetch);
