@@ -1,5 +1,5 @@
 //! Requests that were served, which most are: they wait until there are some, since to add one at a time to all that is counted
-//! takes nearly twice as many instructions.
+//! takes half as many instructions again.
 
 use galton_core::record::{Ended, TraceOutcome};
 use galton_core::{Nanos, Outcome, TargetId};
