@@ -6,7 +6,7 @@
 //! page and the number of pages follow the events, now and then. What pages are no good for, an event within the page at hand or
 //! behind the last one, is in a heap after all.
 
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
 use galton_core::Nanos;
@@ -16,8 +16,8 @@ use crate::queue::{Key, Place};
 /// Events of type `E` by key.
 #[derive(Debug)]
 pub(crate) struct Calendar<E> {
-    /// What is left of the page at hand, the first one last; numbers are places in `events`.
-    open: Vec<Key>,
+    /// What is left of the page at hand, the first one last.
+    open: Vec<Line>,
     /// The events of the page at hand.
     events: Vec<Entry<E>>,
     pages: Pages<E>,
@@ -34,6 +34,11 @@ struct Entry<E> {
     place: Place,
     event: Option<E>,
 }
+
+/// An event of the page at hand. From the top: when, from the begin of the page; its number, from 0. One number of 64 bits, which
+/// can be sorted without a branch that depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Line(u64);
 
 /// An event on no page. The first one is the greatest, as heaps have it.
 #[derive(Debug)]
@@ -61,6 +66,10 @@ struct Pace {
     since: Nanos,
 }
 
+/// 16 million events on a page.
+const NUMBER_BITS: u32 = 24;
+/// Pages are no longer than 2 to this many nanoseconds: 18 minutes.
+const LONGEST_BITS: u32 = u64::BITS - NUMBER_BITS;
 /// So many events come up during a page, or down to half as many.
 const EVENTS_PER_PAGE: u64 = 64;
 /// Fewer pages are not worth their trouble.
@@ -114,18 +123,24 @@ impl<E> Calendar<E> {
         } else if self.len > CACHED {
             self.look_ahead(AHEAD, ahead);
         }
-        let open = self.open.last().map_or(Key::NEVER, |key| *key);
-        let apart = self.apart.peek().map_or(Key::NEVER, |Apart(entry)| entry.key(0));
-        open.min(apart)
+        let apart = self.apart.peek().map_or(Key::NEVER, |Apart(entry)| entry.key());
+        self.first_open().min(apart)
+    }
+
+    /// The first key of the page at hand.
+    #[inline(always)]
+    fn first_open(&self) -> Key {
+        let first = self.open.last().and_then(|line| self.events.get(line.number()));
+        first.map_or(Key::NEVER, Entry::key)
     }
 
     /// Takes the event of the first key, as [`Self::first`] has just told it.
     #[inline(always)]
     pub(crate) fn take(&mut self, first: Key) -> Option<E> {
         self.len -= 1;
-        if self.open.last() == Some(&first) {
-            self.open.pop();
-            return self.events.get_mut(first.number() as usize)?.event.take();
+        if self.first_open() == first {
+            let line = self.open.pop()?;
+            return self.events.get_mut(line.number())?.event.take();
         }
         self.pages.skip_to(first.time());
         self.apart.pop()?.0.event
@@ -136,9 +151,11 @@ impl<E> Calendar<E> {
     fn turn_page(&mut self, mut ahead: impl FnMut(&E)) {
         self.events.clear();
         self.pages.turn(&mut self.events);
-        assert!(self.events.len() <= Key::NUMBERS, "more events at once than a run of this size can have");
-        self.open.extend((0..).zip(&self.events).map(|(number, entry)| entry.key(number)));
+        assert!(self.events.len() <= Line::NUMBERS, "more events at once than a run of this size can have");
+        let begin = self.pages.begin();
+        self.open.extend((0..).zip(&self.events).map(|(number, entry)| Line::new(entry.at - begin, number)));
         self.open.sort_unstable_by(|one, other| other.cmp(one));
+        self.settle_ties();
         if self.len > CACHED {
             (0..=AHEAD).for_each(|by| self.look_ahead(by, &mut ahead));
         }
@@ -148,11 +165,21 @@ impl<E> Calendar<E> {
         }
     }
 
+    /// Of equal times the first place comes first, also where it was filled late.
+    #[inline(always)]
+    fn settle_ties(&mut self) {
+        let place = |line: &Line| self.events[line.number()].place;
+        let settled = |pair: &[Line]| pair[0].after() != pair[1].after() || place(&pair[0]) > place(&pair[1]);
+        if !self.open.windows(2).all(settled) {
+            self.open.sort_unstable_by_key(|line| Reverse(self.events[line.number()].key()));
+        }
+    }
+
     /// Shows the event that comes so many behind the first one of the page at hand.
     #[inline(always)]
     fn look_ahead(&self, by: usize, mut ahead: impl FnMut(&E)) {
-        let key = self.open.len().checked_sub(1 + by).map(|at| self.open[at]);
-        if let Some(Entry { event: Some(event), .. }) = key.and_then(|key| self.events.get(key.number() as usize)) {
+        let line = self.open.len().checked_sub(1 + by).map(|at| self.open[at]);
+        if let Some(Entry { event: Some(event), .. }) = line.and_then(|line| self.events.get(line.number())) {
             ahead(event);
         }
     }
@@ -164,10 +191,10 @@ impl<E> Calendar<E> {
     /// Whether the pages still fit what goes over them; if not, makes new ones.
     #[cold]
     fn measure(&mut self) {
-        let now = self.open.last().map_or(self.pace.since, |key| key.time());
+        let now = if self.open.is_empty() { self.pace.since } else { self.first_open().time() };
         let for_a_page = (now - self.pace.since).0.saturating_mul(EVENTS_PER_PAGE) / self.pace.events;
         self.pace = Pace { events: 0, since: now };
-        let bits = for_a_page.max(1).ilog2();
+        let bits = for_a_page.max(1).ilog2().min(LONGEST_BITS);
         let pages = (self.len as u64 * REACH / EVENTS_PER_PAGE * 2).next_power_of_two().max(FEWEST as u64) as usize;
         let have = self.pages.pages.len();
         // Twice or half as much does as well; what goes to and fro is not followed.
@@ -179,8 +206,8 @@ impl<E> Calendar<E> {
 
     /// Drops what is not worth waiting for any more.
     pub(crate) fn retain(&mut self, worth: impl Fn(&E) -> bool) {
-        let Pages { bits, at_hand, ref pages, .. } = self.pages;
-        let pages = Pages::new(bits, pages.len(), Nanos(at_hand << bits));
+        let Pages { bits, ref pages, .. } = self.pages;
+        let pages = Pages::new(bits, pages.len(), self.pages.begin());
         self.sort_anew(pages, worth);
     }
 
@@ -205,8 +232,30 @@ impl<E> Calendar<E> {
 
 impl<E> Entry<E> {
     #[inline(always)]
-    fn key(&self, number: u32) -> Key {
-        Key::new(self.at, self.place, number)
+    fn key(&self) -> Key {
+        Key::new(self.at, self.place)
+    }
+}
+
+// === impl Line ===
+
+impl Line {
+    /// Numbers are below this.
+    const NUMBERS: usize = 1 << NUMBER_BITS;
+
+    #[inline(always)]
+    fn new(after: Nanos, number: u64) -> Self {
+        Self(after.0 << NUMBER_BITS | number)
+    }
+
+    #[inline(always)]
+    fn after(self) -> u64 {
+        self.0 >> NUMBER_BITS
+    }
+
+    #[inline(always)]
+    fn number(self) -> usize {
+        self.0 as usize & (Self::NUMBERS - 1)
     }
 }
 
@@ -214,7 +263,7 @@ impl<E> Entry<E> {
 
 impl<E> Ord for Apart<E> {
     fn cmp(&self, other: &Self) -> Ordering {
-        other.0.key(0).cmp(&self.0.key(0))
+        other.0.key().cmp(&self.0.key())
     }
 }
 
@@ -238,6 +287,11 @@ impl<E> Pages<E> {
     /// So many, a power of two, each of 2 to the `bits` nanoseconds; `now` is on the one at hand.
     fn new(bits: u32, pages: usize, now: Nanos) -> Self {
         Self { bits, at_hand: now.0 >> bits, pages: std::iter::repeat_with(Vec::new).take(pages).collect(), len: 0 }
+    }
+
+    /// Where the page at hand begins.
+    fn begin(&self) -> Nanos {
+        Nanos(self.at_hand << self.bits)
     }
 
     /// The page of this time; none: there is no page for it.
@@ -270,13 +324,11 @@ impl<E> Pages<E> {
 
 #[cfg(test)]
 mod tests {
-    use std::cmp::Reverse;
-
     use galton_core::rng::{KeyedRng, Purpose};
 
     use super::*;
 
-    /// Beside a heap: delays of all sizes, at paces that change, with equal times among them.
+    /// Beside a heap: delays of all sizes, at paces that change, with equal times among them, and places filled out of their order.
     #[test]
     fn it_is_a_priority_queue() {
         let mut rng = KeyedRng::new(7, Purpose::Hold, 0);
@@ -287,10 +339,11 @@ mod tests {
             let pushes = if step % 15_000 < 2_000 { 2 } else { rng.below(3) };
             for _ in 0..pushes {
                 place += 1;
-                let delay = if rng.below(50) == 0 { 1e12 } else { 20.0 * rng.uniform() * scale };
+                let delay = if rng.below(50) == 0 { 1e12 } else { f64::from(rng.below(20)) * scale };
                 let at = now + Nanos(delay as u64);
-                calendar.push(at, Place::nth(place), place);
-                heap.push(Reverse((at, place)));
+                let other = place ^ 1;
+                calendar.push(at, Place::nth(other), other);
+                heap.push(Reverse((at, other)));
             }
             let first = calendar.first(|_| ());
             assert_eq!(first == Key::NEVER, heap.is_empty());

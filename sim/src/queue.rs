@@ -22,13 +22,10 @@ pub(crate) struct EventQueue<E> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place(u64);
 
-/// From the top: when (64 bits), the place in the order of insertion, the event's number on its page. One number, since
-/// comparing two is a branch that nobody can predict.
+/// From the top: when (64 bits), and the place in the order of insertion. One number, since comparing two is a branch that nobody
+/// can predict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key(u128);
-
-/// 16 million events on a page, a million million in all.
-const NUMBER_BITS: u32 = 24;
 
 // === impl EventQueue ===
 
@@ -49,7 +46,7 @@ impl<E> EventQueue<E> {
     pub(crate) fn push_recurrent(&mut self, at: Nanos, event: E) {
         let place = self.place();
         match &self.recurrent {
-            (_, None) => self.recurrent = (Key::new(at.max(self.now), place, 0), Some(event)),
+            (_, None) => self.recurrent = (Key::new(at.max(self.now), place), Some(event)),
             _ => self.push_at_place(place, at, event),
         }
     }
@@ -72,7 +69,7 @@ impl<E> EventQueue<E> {
     pub(crate) fn pop(&mut self, ahead: impl FnMut(&E)) -> Option<(Nanos, E)> {
         let sorted = self.calendar.first(ahead);
         if let Some((place, _)) = self.at_once.front()
-            && Key::new(self.now, *place, 0) < sorted.min(self.recurrent.0)
+            && Key::new(self.now, *place) < sorted.min(self.recurrent.0)
         {
             let (_, event) = self.at_once.pop_front()?;
             return Some((self.now, event));
@@ -115,22 +112,14 @@ impl Key {
     /// Later than any event.
     pub(crate) const NEVER: Self = Self(u128::MAX);
 
-    /// Numbers are below this.
-    pub(crate) const NUMBERS: usize = 1 << NUMBER_BITS;
-
     #[inline(always)]
-    pub(crate) fn new(at: Nanos, place: Place, number: u32) -> Self {
-        Self(u128::from(at.0) << 64 | u128::from(place.0 << NUMBER_BITS | u64::from(number)))
+    pub(crate) fn new(at: Nanos, place: Place) -> Self {
+        Self(u128::from(at.0) << 64 | u128::from(place.0))
     }
 
     #[inline(always)]
     pub(crate) fn time(self) -> Nanos {
         Nanos((self.0 >> 64) as u64)
-    }
-
-    #[inline(always)]
-    pub(crate) fn number(self) -> u32 {
-        self.0 as u32 % Self::NUMBERS as u32
     }
 }
 
