@@ -21,19 +21,9 @@ struct Vain {
 }
 
 impl Host {
-    /// A new budget of attempts.
-    #[inline(always)]
-    pub(super) fn begin_round(&mut self, id: CallId, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
-        let Some(call) = self.calls.get_mut(id) else {
-            return;
-        };
-        call.begin_round();
-        self.attempt(id, cx);
-    }
-
     /// One attempt, after the injected lock latency if there is one.
     #[inline(always)]
-    fn attempt(&mut self, id: CallId, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
+    pub(super) fn attempt(&mut self, id: CallId, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
         if self.rules.lock_latency == Nanos::ZERO {
             return self.pick(id, cx);
         }
@@ -51,7 +41,6 @@ impl Host {
 
     #[inline(always)]
     fn choose(&mut self, id: CallId, cx: &mut Cx<'_, impl LoadTable, impl Effects>) -> Option<Seat> {
-        let call = self.calls.get(id)?;
         let policy = match &mut self.policy {
             Policy::RoundRobin(ring) => {
                 let endpoint = ring.next(self.fleet.left_out())?;
@@ -59,6 +48,7 @@ impl Host {
             }
             Policy::LeastConns(policy) => policy,
         };
+        let call = self.calls.get(id)?;
         let (request, attempt, tried) = (call.request, call.attempts, call.tried());
         let mut pick = |except: &[TargetId]| policy.pick(self.id, request, attempt, except, cx.table);
         if tried.is_empty() && self.fleet.left_out().is_empty() {

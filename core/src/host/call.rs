@@ -91,7 +91,6 @@ impl Call {
     }
 
     /// A new budget of retries: a call that waited in the queue has one.
-    #[inline(always)]
     pub(super) fn begin_round(&mut self) {
         self.before_round = self.attempts;
         if let Some(trouble) = &mut self.trouble {

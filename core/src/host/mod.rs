@@ -176,7 +176,7 @@ impl Host {
         }
         cx.fx.push(Effect::Sleep { id: TimerId::Deadline(id), until: arrival.deadline });
         if self.queue.is_empty() {
-            self.begin_round(id, cx);
+            self.attempt(id, cx);
         } else {
             self.enqueue(id, cx);
             self.try_head_if_idle(cx);

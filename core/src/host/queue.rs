@@ -78,7 +78,10 @@ impl Host {
                 break;
             };
             self.publish_head(cx);
-            self.begin_round(id, cx);
+            if let Some(call) = self.calls.get_mut(id) {
+                call.begin_round();
+                self.attempt(id, cx);
+            }
         }
         // Whoever was refused although there is room waits for a change, or such hosts would wake each other for ever.
         if shared && self.queue.is_empty() && self.has_room(cx) {

@@ -83,12 +83,11 @@ impl BucketTable {
         self.version += 1;
     }
 
-    /// As [`Self::change`], of a row that has another count now, and nothing else that buckets depend on.
+    /// As [`Self::change`], of a row that has one more now, or less, and nothing else that buckets depend on.
     #[inline(always)]
     fn recounted(&mut self, place: usize, from: u32, to: u32) {
         if self.rows[place].is_ready() {
-            self.buckets.enter(to as usize, place);
-            self.buckets.leave(from as usize, place);
+            self.buckets.shift(from as usize, to as usize, place);
         }
         self.version += 1;
     }

@@ -65,13 +65,27 @@ impl Buckets {
     }
 
     /// Removes a number that is there.
-    #[inline(always)]
     pub(super) fn leave(&mut self, count: usize, n: usize) {
-        self.words[count * self.width + n / BITS] &= !(1 << (n % BITS));
-        self.lens[count] -= 1;
+        self.remove(count, n);
         while self.lens.get(self.lowest) == Some(&0) {
             self.lowest += 1;
         }
+    }
+
+    /// A number that is there goes on to the next bucket, or down to any lower one. Whether it leaves the lowest one empty nobody can
+    /// predict, so nothing branches on that.
+    #[inline(always)]
+    pub(super) fn shift(&mut self, from: usize, to: usize, n: usize) {
+        debug_assert!(to != from && to <= from + 1);
+        self.enter(to, n);
+        self.remove(from, n);
+        self.lowest += usize::from(self.lens[self.lowest] == 0);
+    }
+
+    #[inline(always)]
+    fn remove(&mut self, count: usize, n: usize) {
+        self.words[count * self.width + n / BITS] &= !(1 << (n % BITS));
+        self.lens[count] -= 1;
     }
 
     #[cold]
@@ -186,13 +200,21 @@ mod tests {
             let n = rng.below(200) as usize;
             let from = model.iter().position(|bucket| bucket.contains(&n));
             let to = Some(rng.below(6) as usize).filter(|count| *count < model.len());
+            let shifted = from.zip(to).filter(|(from, to)| to != from && *to <= from + 1);
+            if let Some((from, to)) = shifted {
+                buckets.shift(from, to, n);
+            }
             if let Some(from) = from {
-                buckets.leave(from, n);
                 model[from].remove(&n);
+                if shifted.is_none() {
+                    buckets.leave(from, n);
+                }
             }
             if let Some(to) = to {
-                buckets.enter(to, n);
                 model[to].insert(n);
+                if shifted.is_none() {
+                    buckets.enter(to, n);
+                }
             }
             let filled: Vec<usize> = (0..model.len()).filter(|count| !model[*count].is_empty()).collect();
             assert_eq!(buckets.lowest(), filled.first().map(|count| (*count, model[*count].len() as u32)));
