@@ -103,12 +103,12 @@ fn meta(setting: &Setting<'_>, plan_sha256: String) -> RunMeta {
 // === impl Telling ===
 
 impl Observer for Telling {
-    #[inline]
+    #[inline(always)]
     fn taken(&mut self, at: Nanos, target: TargetId, asked: &Asked) {
         self.fold.taken(at, target, asked.demand.cpu);
     }
 
-    #[inline]
+    #[inline(always)]
     fn decided(&mut self, decision: &Decision, asked: &Asked) {
         self.fold.decided(decision, asked.t_intended, asked.demand.cpu);
     }

@@ -60,14 +60,14 @@ impl Fold {
     }
 
     /// A target takes an attempt: `at` is its dispatch.
-    #[inline]
+    #[inline(always)]
     pub fn taken(&mut self, at: Nanos, target: TargetId, cpu_demand: f64) {
         self.gauging.taken(at, target, Load { demanded: cpu_demand, spent: 0.0 });
     }
 
     /// A decision is complete; of an attempt that a target took, [`Self::taken`] has been told. `t_intended`: when its
     /// request was meant to be sent.
-    #[inline]
+    #[inline(always)]
     pub fn decided(&mut self, decision: &Decision, t_intended: Nanos, cpu_demand: f64) {
         let load = Load { demanded: cpu_demand, spent: 0.0 };
         let kind = if decision.kind.occupied() { EventKind::End } else { EventKind::Decision };
@@ -75,7 +75,7 @@ impl Fold {
     }
 
     /// A decision is taken, or the attempt that it began is over.
-    #[inline]
+    #[inline(always)]
     pub(super) fn replayed(&mut self, decision: &Decision, step: EventKind, load: Load, measured: bool) {
         let begins = step == EventKind::Decision;
         match decision.target {

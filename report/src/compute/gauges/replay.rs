@@ -83,19 +83,19 @@ impl Gauging {
     }
 
     /// A target takes an attempt.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn taken(&mut self, at: Nanos, target: TargetId, load: Load) {
         self.held(at, target, 1, load);
     }
 
     /// Its slot is free again.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn freed(&mut self, at: Nanos, target: TargetId, load: Load) {
         self.held(at, target, -1, load);
     }
 
     /// An attempt begins (+1) or ends (−1) to be held by a target.
-    #[inline]
+    #[inline(always)]
     fn held(&mut self, at: Nanos, target: TargetId, by: i32, load: Load) {
         let demanded = Units::of(load.demanded, by);
         self.moves.push(Move { at, target, by, demanded });
