@@ -1,4 +1,4 @@
-//! Logs on stderr (level from `GALTON_LOG`, default `info`; no colour when `NO_COLOR` is set or stderr is not a terminal)
+//! Logs on stderr (level from `GALTON_LOG`, default `info`, or a list like `info,hyper=debug`; no colour when `NO_COLOR` is set or stderr is not a terminal)
 //! and the metrics that every process has.
 
 use std::collections::HashMap;
@@ -9,9 +9,12 @@ use anyhow::Context as _;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{MetricFamily, MetricType};
 use rustix::process::{Resource, getrlimit};
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::{ParseError, Targets};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::clock::{process_cpu_ns, unix_ns};
 use crate::families;
@@ -24,22 +27,30 @@ const BUILD_INFO_HELP: &str = "Version and role; always 1.";
 
 /// Starts logging for this role. Does nothing if the process logs already.
 pub fn init(role: &'static str) {
-    let filter = EnvFilter::builder()
-        .with_default_directive(tracing::level_filters::LevelFilter::INFO.into())
-        .with_env_var(LOG_VARIABLE)
-        .from_env_lossy();
+    let wanted = std::env::var(LOG_VARIABLE).unwrap_or_default();
+    let (targets, unknown) = filter(&wanted);
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    // An error means that somebody else has started logging: then it is theirs.
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(colour)
         .with_target(false)
         .with_timer(Stamp(role))
         // A log that cannot be written (a full disk) is not reported on the same stderr: that panics.
-        .log_internal_errors(false)
-        .try_init()
-        .ok();
+        .log_internal_errors(false);
+    let started = tracing_subscriber::registry().with(targets).with(lines).try_init();
+    // An error means that somebody else has started logging: then it is theirs.
+    if let (Ok(()), Some(error)) = (started, unknown) {
+        tracing::warn!("{LOG_VARIABLE}={wanted} is no list of LEVEL and TARGET=LEVEL ({error}): logging at `info`");
+    }
+}
+
+/// What is logged; and, if that is not what is wanted, why it cannot be.
+fn filter(wanted: &str) -> (Targets, Option<ParseError>) {
+    // What is empty would be a directive to log errors alone.
+    let parsed = if wanted.is_empty() { Ok(Targets::new()) } else { wanted.parse::<Targets>() };
+    let (targets, unknown) = parsed.map_or_else(|error| (Targets::new(), Some(error)), |targets| (targets, None));
+    let level = targets.default_level().unwrap_or(LevelFilter::INFO);
+    (targets.with_default(level), unknown)
 }
 
 /// The time of a log line, and the role: several processes may share one stderr.
@@ -130,6 +141,8 @@ fn open_descriptors() -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use tracing::Level;
+
     use super::*;
 
     #[test]
@@ -145,6 +158,24 @@ mod tests {
                 text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("no {name} in {text}"));
             assert!(line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() > 0.0, "{line}");
         }
+    }
+
+    #[test]
+    fn information_is_logged_unless_something_else_is_wanted() {
+        let logged = |wanted: &str| {
+            let (targets, unknown) = filter(wanted);
+            let level = |target: &str| {
+                let all = [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE];
+                all.into_iter().rfind(|level| targets.would_enable(target, level))
+            };
+            (level("galton"), level("hyper"), unknown.is_some())
+        };
+        let (info, debug) = (Some(Level::INFO), Some(Level::DEBUG));
+        assert_eq!(logged(""), (info, info, false));
+        assert_eq!(logged("debug"), (debug, debug, false));
+        assert_eq!(logged("hyper=debug"), (info, debug, false));
+        assert_eq!(logged("off,hyper=info"), (None, info, false));
+        assert_eq!(logged("hyper=debug=info"), (info, info, true));
     }
 
     #[test]
