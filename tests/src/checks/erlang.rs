@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::{Tally, run};
 
-/// 2000 s in 80 s.
-const TIME_SCALE: &str = "25";
+/// 2000 s in 40 s.
+const TIME_SCALE: &str = "50";
 /// Three times the spread of batch means at 20 000 requests.
 const TOLERANCE: f64 = 0.015;
 /// Round robin without a retry loses 0.2736; at least this.
