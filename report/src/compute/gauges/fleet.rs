@@ -162,7 +162,7 @@ impl FleetState {
         let target = self.targets.of(id, || TargetGauges::new(bucket));
         target.go_through(&steps, self.measure);
         target.serve(here, serving);
-        self.ready.set(here, [self.ready_count as usize]);
+        self.ready.set(here, [self.ready_count.into()]);
         self.ready_over_time.rise(at, [by]);
         self.publish(here, at, 0, by * free);
     }
@@ -182,7 +182,7 @@ impl FleetState {
         let Move { at, target, by, demanded } = of;
         let seats = self.seats.of(target, Seats::default);
         let free_before = seats.free(self.limit);
-        seats.held = seats.held.saturating_add_signed(by);
+        seats.held = seats.held.wrapping_add_signed(by);
         seats.over += u64::from(by < 0);
         let (free, ready) = (seats.free(self.limit), seats.ready);
         seats.steps.push(Step { at, samples: here.samples, demanded, held: seats.held });
@@ -229,7 +229,7 @@ impl FleetState {
     fn publish(&mut self, here: Position, at: Nanos, held: i64, freed: i64) {
         self.held += held;
         self.free = self.free.wrapping_add_signed(freed);
-        self.slots.set(here, [self.held.max(0) as usize, self.free as usize]);
+        self.slots.set(here, [self.held.max(0) as u64, self.free]);
         self.slots_over_time.rise(at, [held, freed]);
     }
 }

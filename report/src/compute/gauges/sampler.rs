@@ -15,7 +15,7 @@ pub(super) struct Position {
 /// Some gauges. When one changes, the old values get the samples and the time since the last change.
 #[derive(Clone, Debug)]
 pub(crate) struct Sampler<const N: usize> {
-    values: [u32; N],
+    values: [u64; N],
     since: Position,
     exists: bool,
     weights: [Weights; N],
@@ -26,7 +26,7 @@ pub(crate) struct Sampler<const N: usize> {
 pub(crate) struct Weights(Vec<(u64, u64)>);
 
 /// Gauges above this are counted as this: a limit on memory that no fleet of one machine reaches.
-const LARGEST: u32 = 1 << 20;
+const LARGEST: u64 = 1 << 20;
 
 // === impl Sampler ===
 
@@ -51,12 +51,9 @@ impl<const N: usize> Sampler<N> {
 
     /// The gauges change; while they do not exist, they are only remembered.
     #[inline(always)]
-    pub(super) fn set(&mut self, here: Position, values: [usize; N]) {
-        let values = values.map(|value| value.min(LARGEST as usize) as u32);
-        if self.values != values {
-            self.settle(here);
-            self.values = values;
-        }
+    pub(super) fn set(&mut self, here: Position, values: [u64; N]) {
+        self.settle(here);
+        self.values = values;
     }
 
     #[inline(always)]
@@ -66,7 +63,7 @@ impl<const N: usize> Sampler<N> {
         }
         let (samples, time) = (here.samples - self.since.samples, (here.time - self.since.time).0);
         for (weights, value) in self.weights.iter_mut().zip(self.values) {
-            weights.add(value as usize, samples, time);
+            weights.add(value, samples, time);
         }
         self.since = here;
     }
@@ -80,25 +77,29 @@ impl<const N: usize> Sampler<N> {
 // === impl Weights ===
 
 impl Weights {
-    #[inline]
-    fn add(&mut self, value: usize, samples: u64, time: u64) {
-        if value >= self.0.len() {
-            return self.add_above(value, samples, time);
-        }
-        let weight = &mut self.0[value];
+    #[inline(always)]
+    fn add(&mut self, value: u64, samples: u64, time: u64) {
+        let weight = match self.0.get_mut(value as usize) {
+            Some(weight) => weight,
+            None => self.above(value),
+        };
         *weight = (weight.0 + samples, weight.1 + time);
     }
 
+    /// Of a value that is higher than every one before, or than any is counted.
     #[cold]
-    fn add_above(&mut self, value: usize, samples: u64, time: u64) {
-        self.0.resize(value + 1, (0, 0));
-        self.add(value, samples, time);
+    fn above(&mut self, value: u64) -> &mut (u64, u64) {
+        let at = value.min(LARGEST) as usize;
+        if self.0.len() <= at {
+            self.0.resize(at + 1, (0, 0));
+        }
+        &mut self.0[at]
     }
 
     /// Fetches the weights of a value that is left soon.
     #[inline]
-    pub(super) fn fetch(&self, value: usize) {
-        self.0.get(value).into_iter().for_each(|(samples, _)| prefetch(samples));
+    pub(super) fn fetch(&self, value: u64) {
+        self.0.get(value as usize).into_iter().for_each(|(samples, _)| prefetch(samples));
     }
 
     /// What decisions met.

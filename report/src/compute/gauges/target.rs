@@ -74,9 +74,9 @@ impl Units {
 
     /// In thousandths of a capacity, of which one millionth of a unit is `part`.
     #[inline]
-    fn thousandths(self, part: f64) -> usize {
+    fn thousandths(self, part: f64) -> u64 {
         // By way of a signed number: a processor has no instruction for the other.
-        (self.0 as f64 * part * super::CPU_SCALE + 0.5) as i64 as usize
+        (self.0 as f64 * part * super::CPU_SCALE + 0.5) as i64 as u64
     }
 }
 
@@ -122,7 +122,7 @@ impl TargetGauges {
         }
         for (Step { at, samples, demanded, held }, cpu) in steps.iter().zip(cpu) {
             let here = Position { samples: *samples, time: measure.window.clip(*at) };
-            self.holding.set(here, [*held as usize, cpu]);
+            self.holding.set(here, [(*held).into(), cpu]);
             self.cpu_over_time.rise(*at, [demanded.0]);
         }
     }
