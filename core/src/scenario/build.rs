@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::keys::RETRY_ON;
 use super::model::*;
+use super::traffic::*;
 use super::words::Word;
 use crate::dist::Dist;
 use crate::time::Nanos;

@@ -6,10 +6,10 @@ use serde_json::json;
 use super::keys_dist::{cpu, delay, hold};
 use super::limits::*;
 use super::model::{
-    Architecture, CpuMode, OnDisconnect, OnError, SampleOn, SamplingMode, ScaleUp, ScalingPolicy, StartOffset,
-    TieBreak, Writer,
+    Architecture, CpuMode, OnDisconnect, SampleOn, SamplingMode, ScaleUp, ScalingPolicy, StartOffset, TieBreak, Writer,
 };
 use super::spec::{Key, Kind, Object, Range, Variant};
+use super::traffic::OnError;
 use super::words::Word;
 
 /// The words of `load_balancer.retry_on`, in the order of [`super::model::RetryOn`].

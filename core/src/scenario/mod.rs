@@ -16,6 +16,7 @@ mod rules;
 mod schema;
 mod spec;
 mod trace;
+mod traffic;
 mod words;
 mod write;
 
@@ -24,6 +25,7 @@ use serde_json::Value;
 pub use fault::{Fault, Faults};
 pub use model::*;
 pub use schema::schema;
+pub use traffic::*;
 pub use words::Word;
 
 /// The path of the trace file in the tree of a scenario, a JSON pointer.

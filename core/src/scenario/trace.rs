@@ -4,7 +4,7 @@
 //! further columns are skipped. Cells are not quoted; an empty optional cell is drawn as without the column.
 
 use super::limits::{MAX_TRACE_FAULTS, MAX_TRACE_ROWS, MS, UNITS};
-use super::model::TraceArrival;
+use super::traffic::TraceArrival;
 use crate::time::Nanos;
 
 /// Where each column is.

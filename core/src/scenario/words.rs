@@ -1,9 +1,9 @@
 //! The words that stand for enums in a scenario, each written once: read, printed and listed in the schema from here.
 
 use super::model::{
-    Architecture, CpuMode, OnDisconnect, OnError, SampleOn, SamplingMode, ScaleUp, ScalingPolicy, StartOffset,
-    TieBreak, Writer,
+    Architecture, CpuMode, OnDisconnect, SampleOn, SamplingMode, ScaleUp, ScalingPolicy, StartOffset, TieBreak, Writer,
 };
+use super::traffic::OnError;
 
 /// An enum whose values are words in the scenario file.
 pub trait Word: Copy + PartialEq + 'static {

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::keys::RETRY_ON;
 use super::model::*;
+use super::traffic::*;
 use super::words::Word;
 use crate::dist::Dist;
 use crate::time::Nanos;
