@@ -79,7 +79,7 @@ impl Keyed {
     }
 }
 
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f", "x86_64+avx2"))]
 fn first_uniforms(keys: Keyed, first: u64, out: &mut [f64]) {
     (first..).zip(out).for_each(|(key, x)| *x = keys.rng(key).uniform());
 }

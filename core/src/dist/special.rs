@@ -19,7 +19,7 @@ pub fn normal_quantile(p: f64) -> f64 {
 }
 
 /// Φ⁻¹ of each, in place: the same as one by one, but those in the centre (most) are computed side by side, and then the others.
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f", "x86_64+avx2"))]
 pub(super) fn normal_quantiles(ps: &mut [f64]) {
     for chunk in ps.chunks_mut(TOGETHER) {
         let (mut others, mut places, mut len) = ([0.0; TOGETHER], [0; TOGETHER], 0);
@@ -52,7 +52,7 @@ fn outer(p: f64) -> f64 {
 }
 
 /// As [`outer`], in place, no more than [`TOGETHER`]; but for the few that are far out, side by side.
-#[inline]
+#[inline(always)]
 fn outer_quantiles(ps: &mut [f64]) {
     let (mut rs, mut found) = ([0.5; TOGETHER], [0.0; TOGETHER]);
     rs.iter_mut().zip(&*ps).for_each(|(r, p)| *r = p.min(1.0 - p));

@@ -16,13 +16,13 @@ use multiversion::multiversion;
 const TOGETHER: usize = 16;
 
 /// The natural logarithm of each, in place, as `libm::log` has it.
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f", "x86_64+avx2"))]
 pub(super) fn logs(xs: &mut [f64]) {
     each(xs, |x| (f64::MIN_POSITIVE..=f64::MAX).contains(&x), usual_log, libm::log);
 }
 
 /// e to the power of each, in place, as `libm::exp` has it.
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f", "x86_64+avx2"))]
 pub(super) fn exps(xs: &mut [f64]) {
     each(xs, |x| (1.04..700.0).contains(&x), usual_exp, libm::exp);
 }
