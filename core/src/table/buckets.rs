@@ -1,21 +1,28 @@
-//! Small numbers in buckets, as bits: one set per count, found by the lowest count, counted and selected 64 numbers at a time.
+//! Small numbers in buckets, as bits: one set per count, found by the lowest count, selected 64 numbers at a time.
 
 /// For each count, which numbers have it. A number is in one bucket at most.
 #[derive(Debug, Default)]
 pub(super) struct Buckets {
     /// Words of each bucket; the words of all buckets follow each other.
     width: usize,
-    words: Vec<u64>,
+    words: Vec<Word>,
     /// How many numbers are in each.
     lens: Vec<u32>,
     /// The first bucket that is not empty; behind the last one if all are.
     lowest: usize,
 }
 
+/// Sixty-four numbers, a bit for each that is in the bucket; and how many are.
+#[derive(Clone, Copy, Debug, Default)]
+struct Word {
+    bits: u64,
+    ones: u32,
+}
+
 /// The numbers of one bucket.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bucket<'a> {
-    words: &'a [u64],
+    words: &'a [Word],
     pub(super) len: u32,
 }
 
@@ -59,7 +66,9 @@ impl Buckets {
         if self.lens.len() <= count {
             self.make(count);
         }
-        self.words[count * self.width + n / BITS] |= 1 << (n % BITS);
+        let word = &mut self.words[count * self.width + n / BITS];
+        word.bits |= 1 << (n % BITS);
+        word.ones += 1;
         self.lens[count] += 1;
         self.lowest = self.lowest.min(count);
     }
@@ -84,7 +93,9 @@ impl Buckets {
 
     #[inline(always)]
     fn remove(&mut self, count: usize, n: usize) {
-        self.words[count * self.width + n / BITS] &= !(1 << (n % BITS));
+        let word = &mut self.words[count * self.width + n / BITS];
+        word.bits &= !(1 << (n % BITS));
+        word.ones -= 1;
         self.lens[count] -= 1;
     }
 
@@ -93,7 +104,7 @@ impl Buckets {
         // All were empty: then the lowest is behind them, and stays there.
         let none = self.lowest == self.lens.len();
         self.lens.resize(count + 1, 0);
-        self.words.resize((count + 1) * self.width, 0);
+        self.words.resize((count + 1) * self.width, Word::default());
         if none {
             self.lowest = self.lens.len();
         }
@@ -105,13 +116,13 @@ impl Buckets {
 impl Bucket<'_> {
     #[inline(always)]
     pub(super) fn contains(&self, n: usize) -> bool {
-        self.words.get(n / BITS).is_some_and(|word| word >> (n % BITS) & 1 == 1)
+        self.words.get(n / BITS).is_some_and(|word| word.bits >> (n % BITS) & 1 == 1)
     }
 
     /// Its numbers, ascending.
     pub(super) fn iter(&self) -> impl Iterator<Item = usize> + '_ {
         self.words.iter().enumerate().flat_map(|(at, word)| {
-            let rest = std::iter::successors(Some(*word), |word| Some(word & word.wrapping_sub(1)));
+            let rest = std::iter::successors(Some(word.bits), |word| Some(word & word.wrapping_sub(1)));
             rest.take_while(|word| *word != 0).map(move |word| at * BITS + word.trailing_zeros() as usize)
         })
     }
@@ -120,12 +131,10 @@ impl Bucket<'_> {
     #[inline(always)]
     pub(super) fn select(&self, mut k: u32) -> Option<usize> {
         for (at, word) in self.words.iter().enumerate() {
-            let ones = ones_by_byte(*word);
-            let here = total(ones);
-            if k < here {
-                return Some(at * BITS + select_in(*word, ones, k) as usize);
+            if k < word.ones {
+                return Some(at * BITS + select_in(word.bits, k) as usize);
             }
-            k -= here;
+            k -= word.ones;
         }
         None
     }
@@ -133,8 +142,8 @@ impl Bucket<'_> {
     /// How many numbers are below `n`.
     pub(super) fn rank(&self, n: usize) -> u32 {
         let whole = (n / BITS).min(self.words.len());
-        let below: u32 = self.words[..whole].iter().map(|word| word.count_ones()).sum();
-        let part = self.words.get(n / BITS).map_or(0, |word| (word & !(u64::MAX << (n % BITS))).count_ones());
+        let below: u32 = self.words[..whole].iter().map(|word| word.ones).sum();
+        let part = self.words.get(n / BITS).map_or(0, |word| (word.bits & !(u64::MAX << (n % BITS))).count_ones());
         below + part
     }
 }
@@ -159,13 +168,13 @@ fn total(ones: u64) -> u32 {
     (ones.wrapping_mul(EACH) >> 56) as u32
 }
 
-/// The `k`-th one of a word that has more than `k`, given its ones by byte. Where it is nobody can predict, so this is arithmetic
+/// The `k`-th one of a word that has more than `k`. Where it is nobody can predict, so this is arithmetic
 /// without a branch, on eight bytes at once: Vigna, "Broadword implementation of rank/select queries" (WEA 2008).
 #[inline(always)]
-fn select_in(word: u64, ones: u64, k: u32) -> u32 {
+fn select_in(word: u64, k: u32) -> u32 {
     /// Bit i of byte i.
     const DIAGONAL: u64 = 0x8040_2010_0804_0201;
-    let (byte, before) = reached(ones, k);
+    let (byte, before) = reached(ones_by_byte(word), k);
     let at = 8 * byte;
     // A byte for each bit of the one that was found.
     let spread = (((word >> at) & 0xFF) * EACH) & DIAGONAL;
