@@ -83,7 +83,7 @@ impl BucketTable {
         self.version += 1;
     }
 
-    /// As [`Self::change`], of a row that has one more now, or less, and nothing else that buckets depend on.
+    /// As [`Self::change`], of a row that has one more now, or fewer, and nothing else that buckets depend on.
     #[inline(always)]
     fn recounted(&mut self, place: usize, from: u32, to: u32) {
         if self.rows[place].is_ready() {
