@@ -138,7 +138,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let text = text(&runs, start)?;
     match &args.output {
-        None => terminal::print(text),
+        None => terminal::print(text)?,
         Some(file) => std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?,
     }
     Ok(ExitCode::SUCCESS)

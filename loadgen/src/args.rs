@@ -175,10 +175,10 @@ pub(crate) struct OutputArgs {
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output_dir: Option<PathBuf>,
     /// Print the result as JSON, or write it to FILE.
-    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = output::STDOUT)]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = output::STDOUT, value_parser = output::file())]
     pub(crate) json: Option<PathBuf>,
     /// Write one CSV line per planned request, to PATH, or as trace.csv into the output directory.
-    #[arg(long, value_name = "PATH", num_args = 0..=1, default_missing_value = output::IN_OUTPUT_DIR)]
+    #[arg(long, value_name = "PATH", num_args = 0..=1, default_missing_value = output::IN_OUTPUT_DIR, value_parser = output::file())]
     pub(crate) log_requests: Option<PathBuf>,
     /// While running: serve /metrics there, for Prometheus.
     #[arg(long, value_name = "ADDR")]

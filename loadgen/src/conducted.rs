@@ -37,7 +37,7 @@ use crate::hosts;
 use crate::link::Dial;
 use crate::meters::Meters;
 use crate::pacing::{Closed, Limits, Open, Pacing};
-use crate::scribe::{self, TraceFile};
+use crate::scribe::{self, TraceFile, Written};
 use crate::sender::{Job, Order, Ran, Sender};
 use crate::settings::GRACE_NS;
 use crate::tally::Tally;
@@ -190,7 +190,8 @@ async fn send(
     let orders = desk.order.subscribe();
     let ran = Sender::new(job, pacing, alarm, desk.meters.clone(), rows, orders).run().await;
     // Sending is over: nothing on this thread minds the wait.
-    let tally = scribe.finish()?.tally;
+    let Written { tally, complete, .. } = scribe.finish()?;
+    complete?;
     if let Some(path) = facts {
         write_facts(&path, &facts_of(&ran, &desk.meters, started_unix_ns, time_scale))?;
     }

@@ -8,7 +8,7 @@ use galton_report::merge::{Part, merge};
 use galton_report::slo::{self, Slo};
 use galton_results::{Usage, run_files};
 
-use crate::output::{LOG, Output, STDOUT};
+use crate::output::{self, LOG, Output, STDOUT};
 use crate::results;
 
 /// Shown by `--help`.
@@ -26,7 +26,7 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "DIR")]
     output_dir: Option<PathBuf>,
     /// Print the result as JSON, or write it to FILE
-    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = STDOUT)]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = STDOUT, value_parser = output::file())]
     json: Option<PathBuf>,
     /// What all of them together are to keep, repeatable, as for a run
     #[arg(long, value_name = "OBJECTIVE", value_parser = |text: &str| text.parse::<Slo>())]

@@ -12,7 +12,7 @@ use galton_runtime::role;
 use crate::args::{Args, HostsArgs, ModelArgs, RequestArgs, TestbedArgs};
 use crate::destination::{self, Destination};
 use crate::link::Dial;
-use crate::settings::{self, Settings};
+use crate::settings::{self, Settings, UsageError};
 use crate::template::{Demands, Template};
 
 /// What is to be done.
@@ -42,7 +42,9 @@ impl Mission {
     pub(crate) fn of(args: &Args) -> anyhow::Result<Self> {
         let TestbedArgs { scenario, hosts } = &args.testbed;
         let mission = Self::new(&args.url, &args.model, &args.request, scenario.as_deref(), hosts)?;
-        Ok(Self { warm_up: args.measure.warmup, ..mission })
+        let mission = Self { warm_up: args.measure.warmup, ..mission };
+        mission.check_warm_up().map_err(Usage::error)?;
+        Ok(mission)
     }
 
     /// As [`Self::of`], from its parts.
@@ -83,6 +85,18 @@ impl Mission {
         let Settings { protocol, max_requests_per_conn, .. } = self.settings;
         let dial = |addr: &SocketAddr| Dial::new(*addr, self.connect_timeout).with(protocol, max_requests_per_conn);
         self.addrs.iter().map(dial).collect()
+    }
+
+    fn check_warm_up(&self) -> Result<(), UsageError> {
+        let (requests, duration) = (self.settings.budget(), self.settings.scenario.simulation.duration);
+        let end = match self.warm_up() {
+            WarmUp::Time(time) if time >= duration => format!("{} s", duration.as_secs_f64()),
+            WarmUp::Requests(n) if requests.is_some_and(|all| n >= all) => {
+                format!("{} requests", requests.unwrap_or(n))
+            }
+            _ => return Ok(()),
+        };
+        Err(UsageError(format!("--warmup leaves nothing to measure: the run ends after {end}")))
     }
 
     /// What is left out at the start: as the flag says, or the scenario.

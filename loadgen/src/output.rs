@@ -5,6 +5,7 @@ use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use galton_report::{Report, hlog};
 use galton_results::{SUMMARY_WIDTH, colour, machine, new_dir};
 use galton_runtime::terminal;
@@ -38,16 +39,27 @@ pub(crate) fn check(args: &OutputArgs) -> Result<(), UsageError> {
     if text == IN_OUTPUT_DIR && args.output_dir.is_none() {
         return Err(UsageError("--log-requests needs a PATH, or a directory: add --output-dir DIR".to_owned()));
     }
-    if text.contains("://") {
-        return Err(UsageError(format!("--log-requests took {text} for its PATH: put the URL first")));
-    }
     Ok(())
+}
+
+/// The parser of a file to write to. A flag that can do without one takes the URL behind it for it.
+pub(crate) fn file() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| {
+        let text = path.to_string_lossy();
+        let authority = text.split('/').next().unwrap_or_default();
+        let port = authority.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+        match text.contains("://") || port.is_some() {
+            true => Err("it looks like a URL: put the URL before this flag"),
+            false => Ok(path),
+        }
+    })
 }
 
 // === impl Output ===
 
 impl Output {
-    /// Makes the directory, if one is wanted. One that has something in it stays as it is: the results go into a new one below.
+    /// Makes the directory, if one is wanted, and sees that the file of JSON can be written, before anything is sent. A directory
+    /// that has something in it stays as it is: the results go into a new one below.
     pub(crate) fn create(args: &OutputArgs) -> anyhow::Result<Self> {
         let stem = || format!("loadgen-{}", machine::file_name(machine::wall_clock()));
         let dir = args.output_dir.as_deref().map(|dir| new_dir::itself_or_below(dir, &stem())).transpose()?;
@@ -55,6 +67,10 @@ impl Output {
             Some(dir) if path == Path::new(IN_OUTPUT_DIR) => dir.join(TRACE),
             _ => path,
         });
+        if let Some(path) = args.json.as_deref().filter(|path| *path != Path::new(STDOUT)) {
+            let tried = File::options().append(true).create(true).open(path);
+            tried.with_context(|| format!("cannot write {}", path.display()))?;
+        }
         Ok(Self { dir, json: args.json.clone(), quiet: args.quiet, trace })
     }
 
@@ -66,8 +82,7 @@ impl Output {
     /// Writes JSON to stdout, or to a file.
     pub(crate) fn write_json(path: &Path, json: &str) -> anyhow::Result<()> {
         if path == Path::new(STDOUT) {
-            terminal::print(json);
-            return Ok(());
+            return terminal::print(json);
         }
         write(path, json)
     }
@@ -101,24 +116,17 @@ impl Output {
         create().map(Some).with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// Writes the files, and says on stdout what the run was, and where they are.
+    /// Writes the files, and says on stdout what the run was, and where they are. What cannot be written keeps nothing else
+    /// from being written.
     pub(crate) fn write(&self, report: &Report) -> anyhow::Result<()> {
-        if let Some(dir) = &self.dir {
-            write_files(dir, report)?;
+        let files = self.dir.as_deref().map_or(Ok(()), |dir| write_files(dir, report));
+        let json = self.json.as_deref().map_or(Ok(()), |path| Self::write_json(path, &report.to_json()));
+        let to_stdout = self.json.as_deref() == Some(Path::new(STDOUT));
+        if !self.quiet && !to_stdout {
+            terminal::print(report.summary(SUMMARY_WIDTH, colour()))?;
+            self.dir.iter().filter(|_| files.is_ok()).for_each(|dir| terminal::say(dir.join("report.html").display()));
         }
-        match self.json.as_deref() {
-            Some(path) if path == Path::new(STDOUT) => {
-                terminal::print(report.to_json());
-                return Ok(());
-            }
-            Some(path) => write(path, &report.to_json())?,
-            None => {}
-        }
-        if !self.quiet {
-            terminal::print(report.summary(SUMMARY_WIDTH, colour()));
-            self.dir.iter().for_each(|dir| terminal::say(dir.join("report.html").display()));
-        }
-        Ok(())
+        files.and(json)
     }
 }
 

@@ -1,6 +1,7 @@
 //! From what was sent to the report: one result type for a run of its own and for a whole testbed.
 
-use std::io::Write as _;
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -44,14 +45,14 @@ pub(crate) fn fold(settings: &Settings, warm_up: WarmUp, log: bool) -> ClientFol
     })
 }
 
-/// The report of a run that is over; completes its interval log.
+/// The report of a run that is over; and whether all that was to be kept of it could be written, its interval log completed.
 pub(crate) fn report(
     settings: &Settings,
     written: Written,
     ran: &Ran,
     meters: &Meters,
     meta: RunMeta,
-) -> anyhow::Result<Report> {
+) -> anyhow::Result<(Report, anyhow::Result<()>)> {
     let facts = RunFacts {
         meta,
         counters: Counters { load: meters.counters(), ..Counters::default() },
@@ -61,10 +62,11 @@ pub(crate) fn report(
     };
     let fold = written.fold.context("the rows were not folded")?;
     let (report, log) = fold.finish(&facts, &client_facts(settings, ran));
-    if let Some(mut out) = written.log {
-        out.write_all(log.as_bytes()).and_then(|()| out.flush()).context("cannot write the interval log")?;
-    }
-    Ok(report)
+    let complete = written.complete.and_then(|()| {
+        let rest = |mut out: BufWriter<File>| out.write_all(log.as_bytes()).and_then(|()| out.flush());
+        written.log.map_or(Ok(()), rest).context("cannot write the interval log")
+    });
+    Ok((report, complete))
 }
 
 /// The worst that there is to tell.

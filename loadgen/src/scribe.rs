@@ -36,13 +36,15 @@ pub(crate) struct Books {
     pub(crate) log: Option<BufWriter<File>>,
 }
 
-/// What is there when every row is written.
+/// What is there when every row is counted.
 #[derive(Debug)]
 pub(crate) struct Written {
     pub(crate) tally: Tally,
     pub(crate) fold: Option<ClientFold>,
     /// The interval log so far; the fold has the rest.
     pub(crate) log: Option<BufWriter<File>>,
+    /// Whether the rows could be written, too.
+    pub(crate) complete: anyhow::Result<()>,
 }
 
 /// The sender's end: collects rows into batches.
@@ -54,7 +56,7 @@ pub(crate) struct RowSink {
 
 /// The running scribe.
 #[derive(Debug)]
-pub(crate) struct Scribe(JoinHandle<anyhow::Result<Written>>);
+pub(crate) struct Scribe(JoinHandle<Written>);
 
 /// Starts a scribe. `tick` is called every second with what has been counted.
 pub(crate) fn start(
@@ -88,7 +90,7 @@ fn scribe(
     mut books: Books,
     every: Duration,
     mut tick: impl FnMut(&Tally),
-) -> anyhow::Result<Written> {
+) -> Written {
     let mut tally = Tally::new();
     let mut written = Ok(());
     let mut next_tick = Instant::now() + every;
@@ -112,8 +114,8 @@ fn scribe(
         }
     }
     let Books { trace, fold, log } = books;
-    written.and_then(|()| trace.map_or(Ok(()), |out| out.finish().map(drop))).context("cannot write the trace")?;
-    Ok(Written { tally, fold, log })
+    let written = written.and_then(|()| trace.map_or(Ok(()), |out| out.finish().map(drop)));
+    Written { tally, fold, log, complete: written.context("cannot write the records of the requests") }
 }
 
 // === impl Books ===
@@ -175,8 +177,8 @@ impl Drop for RowSink {
 // === impl Scribe ===
 
 impl Scribe {
-    /// Waits until every row is counted and written; the sink must have been dropped.
+    /// Waits until every row is counted; the sink must have been dropped.
     pub(crate) fn finish(self) -> anyhow::Result<Written> {
-        self.0.join().map_err(|_| anyhow!("the scribe panicked"))?
+        self.0.join().map_err(|_| anyhow!("the scribe panicked"))
     }
 }

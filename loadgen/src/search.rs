@@ -23,9 +23,9 @@ use self::bracket::Bracket;
 use crate::args::{HostsArgs, ModelArgs, RequestArgs, ViewStyle};
 use crate::meters::Meters;
 use crate::mission::Mission;
-use crate::output::{Output, STDOUT};
+use crate::output::{self, Output, STDOUT};
 use crate::results::{INTERRUPTED, NOT_KEPT};
-use crate::standalone;
+use crate::standalone::{self, Measured};
 use crate::units::{self, ArrivalKind};
 
 /// A count of Poisson arrivals is hardly ever so many standard deviations below its mean.
@@ -66,7 +66,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     hosts: HostsArgs,
     /// Print the result as JSON, or write it to FILE
-    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = STDOUT)]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = STDOUT, value_parser = output::file())]
     json: Option<PathBuf>,
 }
 
@@ -130,7 +130,8 @@ fn probe(args: &Args, rate: f64, seed: u64, shutdown: &Shutdown) -> anyhow::Resu
     };
     let mission = Mission::new(&args.url, &model, &args.request, None, &args.hosts)?;
     let meters = Meters::register(&Book::create(None)?, &Registry::new())?;
-    let (report, interrupted) = standalone::measure(&mission, &Output::nowhere(), &meters, ViewStyle::None, shutdown)?;
+    let Measured { report, interrupted, .. } =
+        standalone::measure(&mission, &Output::nowhere(), &meters, ViewStyle::None, shutdown)?;
     if interrupted {
         return Ok(None);
     }

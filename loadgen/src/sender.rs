@@ -73,7 +73,7 @@ pub(crate) struct Ran {
     pub(crate) connections: LinkCounts,
     /// Bytes of response bodies.
     pub(crate) body_bytes: u64,
-    /// It was told to stop before the pacing was over.
+    /// It was told to stop before the pacing was over, or to abandon what was in flight after that.
     pub(crate) interrupted: bool,
 }
 
@@ -111,21 +111,23 @@ impl Sender {
     /// Sends until the pacing is over or an order says so, drains, and hands the last rows over.
     pub(crate) async fn run(mut self) -> Ran {
         let housekeeping = tokio::task::spawn_local(keep_house(self.floor.clone()));
-        let interrupted = self.issue().await;
+        let stopped = self.issue().await;
         self.floor.close();
-        self.drain(interrupted).await;
+        self.drain(stopped).await;
+        let abandoned = !self.floor.is_empty() && *self.orders.borrow() == Order::Abandon;
         housekeeping.abort();
-        self.floor.give_up();
+        // Whoever stops a run cuts its plan off: what was meant for later was not asked for any more.
+        self.floor.give_up(stopped.unwrap_or(Nanos::MAX));
         Ran {
             generator: self.generator(),
             connections: self.floor.connections(),
             body_bytes: self.floor.body_bytes(),
-            interrupted,
+            interrupted: stopped.is_some() || abandoned,
         }
     }
 
-    /// Sends what there is to send. Returns whether it was told to stop.
-    async fn issue(&mut self) -> bool {
+    /// Sends what there is to send. Returns when it was told to stop, if it was.
+    async fn issue(&mut self) -> Option<Nanos> {
         let clock = self.floor.job.clock;
         // Scenario time stands still at 0 before T0.
         while mono_ns() < clock.t0_ns() && *self.orders.borrow() == Order::Go {
@@ -133,20 +135,20 @@ impl Sender {
         }
         loop {
             if *self.orders.borrow() != Order::Go {
-                return true;
+                return Some(clock.now());
             }
             match self.floor.pump(clock.now()) {
                 Step::Wait(until) => self.wait(until).await,
-                Step::Over => return false,
+                Step::Over => return None,
             }
         }
     }
 
-    async fn drain(&mut self, interrupted: bool) {
+    async fn drain(&mut self, stopped: Option<Nanos>) {
         // The last requests go out from lanes that have not had their turn yet.
         tokio::task::yield_now().await;
         let clock = self.floor.job.clock;
-        let from = if interrupted { clock.now() } else { clock.now().max(self.floor.job.horizon) };
+        let from = stopped.unwrap_or_else(|| clock.now().max(self.floor.job.horizon));
         let until = from + self.floor.job.drain;
         let until = self.floor.job.hard_stop.map_or(until, |end| end.min(until));
         while !self.floor.is_empty() && *self.orders.borrow() != Order::Abandon && clock.now() < until {

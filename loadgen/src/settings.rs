@@ -146,6 +146,14 @@ impl Settings {
             None => Box::new(Open::new(&Plan::new(&self.scenario), self.limits)),
         }
     }
+
+    /// Most requests, if there is a limit.
+    pub(crate) fn budget(&self) -> Option<u64> {
+        match &self.scenario.traffic.model {
+            TrafficModel::Closed(closed) => closed.num_requests,
+            TrafficModel::Open(_) => self.limits.requests,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use galton_core::Nanos;
-use galton_core::scenario::TrafficModel;
 use galton_report::{Report, slo};
 use galton_results::Usage;
 use galton_runtime::book::Book;
@@ -40,9 +39,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let meters = meters(&args.output)?;
     say(&args.output, &mission.settings.words);
     let shutdown = Shutdown::listen(false)?;
-    let (mut report, interrupted) = measure(&mission, &output, &meters, view_style(&args.output), &shutdown)?;
+    let Measured { mut report, interrupted, complete } =
+        measure(&mission, &output, &meters, view_style(&args.output), &shutdown)?;
     report.slo = slo::evaluate(&args.measure.slo, &report);
-    output.write(&report)?;
+    // The results of a run are worth having, whatever could not be written of it.
+    output.write(&report).and(complete)?;
     Ok(results::exit_code(&report, args.output.strict, interrupted))
 }
 
@@ -59,14 +60,23 @@ fn meters(args: &OutputArgs) -> anyhow::Result<Meters> {
     Ok(meters)
 }
 
-/// Sends, and makes the report of it. Also: whether somebody stopped the run.
+/// What came of a run.
+pub(crate) struct Measured {
+    pub(crate) report: Report,
+    /// Somebody stopped it.
+    pub(crate) interrupted: bool,
+    /// Whether all that was to be kept of it could be written.
+    pub(crate) complete: anyhow::Result<()>,
+}
+
+/// Sends, and makes the report of it.
 pub(crate) fn measure(
     mission: &Mission,
     output: &Output,
     meters: &Meters,
     view: ViewStyle,
     shutdown: &Shutdown,
-) -> anyhow::Result<(Report, bool)> {
+) -> anyhow::Result<Measured> {
     let settings = &mission.settings;
     let (started_unix_ns, since_ns) = (unix_ns(), mono_ns());
     let log = output.log(started_unix_ns + LEAD_NS)?;
@@ -80,8 +90,8 @@ pub(crate) fn measure(
     let written = scribe.finish();
     let (ran, written) = (ran?, written?);
     let meta = results::meta(output.id("loadgen"), started_unix_ns + LEAD_NS);
-    let report = results::report(settings, written, &ran, meters, meta)?;
-    Ok((report, ran.interrupted))
+    let (report, complete) = results::report(settings, written, &ran, meters, meta)?;
+    Ok(Measured { report, interrupted: ran.interrupted, complete })
 }
 
 async fn send(mission: &Mission, meters: Meters, rows: RowSink, shutdown: Shutdown) -> anyhow::Result<Ran> {
@@ -110,11 +120,10 @@ async fn send(mission: &Mission, meters: Meters, rows: RowSink, shutdown: Shutdo
 
 fn end(settings: &Settings) -> End {
     let duration = settings.scenario.simulation.duration;
-    let requests = match &settings.scenario.traffic.model {
-        TrafficModel::Closed(closed) => closed.num_requests,
-        TrafficModel::Open(_) => settings.limits.requests,
-    };
-    End { requests, duration: (duration < Nanos::MAX).then(|| std::time::Duration::from_nanos(duration.0)) }
+    End {
+        requests: settings.budget(),
+        duration: (duration < Nanos::MAX).then(|| std::time::Duration::from_nanos(duration.0)),
+    }
 }
 
 fn outlook(mission: &Mission) -> Outlook {

@@ -38,6 +38,20 @@ fn logged(dir: &Path, tag: &str) -> u64 {
 }
 
 #[test]
+fn what_cannot_be_written_loses_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_server, url) = server();
+    let wanted = dir.path().join("out");
+    let out = wanted.to_str().unwrap();
+    let line = [&url, "-c", "2", "-n", "10", "-o", out, "--log-requests", "/dev/full", "--progress", "none"];
+    let (code, said, stderr) = run(&line);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("cannot write the records of the requests"), "{stderr}");
+    assert!(said.contains("requests    10 in"), "{said}");
+    assert_eq!(json(&wanted.join("result.json"))["counts"]["ok"], 10);
+}
+
+#[test]
 fn a_directory_holds_the_report_in_every_form() {
     let dir = tempfile::tempdir().unwrap();
     let (_server, url) = server();
@@ -136,7 +150,9 @@ fn a_warm_up_is_left_out_of_the_statistics_and_kept_in_the_trace() {
 fn what_does_not_make_sense_is_said() {
     for (args, why) in [
         (vec!["-n", "1", "--log-requests"], "--log-requests needs a PATH, or a directory"),
-        (vec!["--log-requests", "http://127.0.0.1:1/"], "put the URL first"),
+        (vec!["--log-requests", "http://127.0.0.1:1/"], "put the URL before this flag"),
+        (vec!["-r", "5", "-z", "1s", "-w", "10s"], "--warmup leaves nothing to measure: the run ends after 1 s"),
+        (vec!["-n", "100", "-w", "200"], "--warmup leaves nothing to measure: the run ends after 100 requests"),
         (vec!["-w", "soon"], "write a time (10s), a number of requests (10k) or auto"),
     ] {
         let (code, _, stderr) = run(&args);

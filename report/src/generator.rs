@@ -49,6 +49,8 @@ pub struct SelfEvidence {
     pub due: u64,
     /// Those of them whose send lag was within [`send_lag_limit`].
     pub in_time: u64,
+    /// Those of them that were sent at all.
+    pub sent: u64,
     /// The largest share of one core that a sending thread used in any second.
     pub peak_thread_cpu: f64,
     /// Σ service latency of all that was sent, in nanoseconds. None: something was cut off and has no latency.
@@ -87,7 +89,8 @@ pub struct Books {
 
 /// All that speaks against the generator, or beside it.
 pub fn judge_generator(evidence: &SelfEvidence) -> Vec<Reason> {
-    [send_lag, sent_in_time, descriptors, thread_cpu, stall, little].iter().filter_map(|rule| rule(evidence)).collect()
+    let rules = [send_lag, sent_in_time, never_sent, descriptors, thread_cpu, stall, little];
+    rules.iter().filter_map(|rule| rule(evidence)).collect()
 }
 
 /// How late a send may be: scenario time.
@@ -104,6 +107,13 @@ pub fn broken_equations(rows: &[ConservationRow]) -> impl Iterator<Item = Reason
         let (left, right) = (Quantity::Count(row.left), Quantity::Count(arrived));
         Reason::new("CONSERVATION", Severity::Invalid, left, right, text)
     })
+}
+
+/// No request counts, because the warm-up took them all or there were none.
+pub(crate) fn nothing_measured(offered: u64) -> Option<Reason> {
+    let (value, limit) = (Quantity::Count(offered), Quantity::Count(1));
+    let text = "no request was sent in the measured window".to_owned();
+    (offered == 0).then(|| Reason::new("NOTHING_MEASURED", Severity::Invalid, value, limit, text))
 }
 
 fn send_lag(e: &SelfEvidence) -> Option<Reason> {
@@ -133,6 +143,16 @@ fn sent_in_time(e: &SelfEvidence) -> Option<Reason> {
     let text = format!("only {value} of the plan was sent in time");
     (e.pace == Pace::Planned && e.due.saturating_sub(e.in_time) > FEW && share < SENT_IN_TIME)
         .then(|| Reason::new("PLAN_NOT_SENT_IN_TIME", Severity::Invalid, value, limit, text))
+}
+
+/// What waits at the cap when the run ends would have had the longest responses of all.
+fn never_sent(e: &SelfEvidence) -> Option<Reason> {
+    let unsent = e.due.saturating_sub(e.sent);
+    let share = unsent as f64 / e.due.max(1) as f64;
+    let (value, limit) = (Quantity::Ratio(share), Quantity::Ratio(1.0 - SENT_IN_TIME));
+    let text = format!("{value} of the plan waited for a free place in flight to the end and is in no percentile");
+    (e.pace == Pace::Capped && unsent > FEW && share > 1.0 - SENT_IN_TIME)
+        .then(|| Reason::new("PLAN_NOT_SENT", Severity::Invalid, value, limit, text))
 }
 
 fn descriptors(e: &SelfEvidence) -> Option<Reason> {
@@ -209,6 +229,7 @@ mod tests {
             median_response: Some(Nanos::from_millis(1)),
             due: 1000,
             in_time: 1000,
+            sent: 1000,
             peak_thread_cpu: 0.1,
             service_sum: Some(1e8),
             generator: Generator { planned: Some(1000), in_flight_integral: Some(1e8), ..Generator::default() },
@@ -233,8 +254,9 @@ mod tests {
     #[test]
     fn nothing_speaks_against_a_generator_that_kept_up_or_had_nothing_to_do() {
         assert_fine(fine());
-        let idle = SelfEvidence { send_lag_p99: None, median_response: None, due: 0, in_time: 0, ..fine() };
+        let idle = SelfEvidence { send_lag_p99: None, median_response: None, due: 0, in_time: 0, sent: 0, ..fine() };
         assert_fine(SelfEvidence { service_sum: Some(0.0), generator: Generator::default(), ..idle });
+        assert_fine(SelfEvidence { pace: Pace::Capped, ..idle });
     }
 
     #[test]
@@ -261,6 +283,15 @@ mod tests {
         for pace in [Pace::Capped, Pace::Thinking, Pace::Unpaced] {
             assert_fine(SelfEvidence { pace, ..short });
         }
+    }
+
+    #[test]
+    fn what_a_cap_held_back_to_the_end_is_missing() {
+        let capped = SelfEvidence { pace: Pace::Capped, ..fine() };
+        assert_fine(SelfEvidence { sent: 990, ..capped });
+        assert_one(SelfEvidence { sent: 989, ..capped }, Verdict::Invalid, "PLAN_NOT_SENT");
+        assert_fine(SelfEvidence { due: 100, sent: 97, ..capped });
+        assert_one(SelfEvidence { due: 100, sent: 96, ..capped }, Verdict::Invalid, "PLAN_NOT_SENT");
     }
 
     #[test]

@@ -251,8 +251,8 @@ impl Metric {
                 ..Found::of(response.mean.map(|mean| mean as f64), "no request was answered")
             },
             Self::Errors => {
-                let share = (counts.offered - counts.ok) as f64 / counts.offered.max(1) as f64;
-                Found::of((counts.offered > 0).then_some(share), "no request was offered")
+                let share = (counts.planned - counts.ok) as f64 / counts.planned.max(1) as f64;
+                Found::of((counts.planned > 0).then_some(share), "no request was planned")
             }
             Self::Rate => Found::of(Some(report.rates.completed), ""),
         }

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 /// How long an orphan may take to end by itself.
 const ORPHAN_GRACE: Duration = Duration::from_secs(1);
-/// The exit code of a second Ctrl-C, as shells give it.
+/// The exit code of a Ctrl-C that finds the process stopping already, as shells give it.
 const INTERRUPTED: i32 = 130;
 
 /// See [`before_exit`].
@@ -33,7 +33,7 @@ pub enum Cause {
     Asked,
 }
 
-/// Calls this before a second SIGINT, or the loss of the parent, ends the process on the spot: no destructor runs then. The
+/// Calls this before such a SIGINT, or the loss of the parent, ends the process on the spot: no destructor runs then. The
 /// first one stays.
 pub fn before_exit(hook: fn()) {
     BEFORE_EXIT.get_or_init(|| hook);
@@ -48,7 +48,7 @@ fn exit(code: i32) -> ! {
 
 impl Shutdown {
     /// Listens for signals, and with `lifeline` for the end of stdin, on a thread of its own. On `Orphaned` the process
-    /// has 1 s to end by itself, then it exits with 1. A second SIGINT, where it is not ignored, exits at once with 130.
+    /// has 1 s to end by itself, then it exits with 1. A SIGINT after any cause to stop, where it is not ignored, exits at once with 130.
     pub fn listen(lifeline: bool) -> anyhow::Result<Self> {
         let shutdown = Self(Arc::new(watch::Sender::new(None)));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().context("no signal runtime")?;
@@ -97,7 +97,7 @@ impl Shutdown {
             tokio::select! {
                 _ = terminate.recv() => self.stop(Cause::Terminate),
                 _ = interrupt.recv(), if !lifeline => {
-                    if self.cause() == Some(Cause::Interrupt) {
+                    if self.cause().is_some() {
                         exit(INTERRUPTED);
                     }
                     self.stop(Cause::Interrupt);

@@ -47,6 +47,7 @@ fn run_tests() {
         sigterm_is_a_cause().await;
         sigint_is_ignored_under_a_lifeline().await;
         a_second_sigint_ends_the_child_at_once().await;
+        so_does_the_first_one_after_a_sigterm().await;
         the_end_of_the_lifeline_ends_the_child().await;
         a_stubborn_orphan_exits().await;
         what_a_killed_child_counted_is_in_its_book().await;
@@ -103,6 +104,13 @@ async fn a_second_sigint_ends_the_child_at_once() {
         }
     };
     assert_eq!(tokio::time::timeout(PATIENCE / 2, ended).await.expect("it did not end").code(), Some(130));
+}
+
+async fn so_does_the_first_one_after_a_sigterm() {
+    let mut child = start(&["--stubborn"]).await;
+    send(&child, Signal::TERM);
+    send(&child, Signal::INT);
+    assert_eq!(ended(&mut child.process).await.code(), Some(130));
 }
 
 async fn the_end_of_the_lifeline_ends_the_child() {

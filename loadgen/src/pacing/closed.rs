@@ -44,7 +44,7 @@ impl Pacing for Closed {
     }
 
     /// None: a request of a closed loop is planned when its user takes it out of the budget, and then it is sent.
-    fn take_unsent(&mut self) -> Option<Call> {
+    fn take_unsent(&mut self, _until: Nanos) -> Option<Call> {
         None
     }
 

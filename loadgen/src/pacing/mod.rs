@@ -48,8 +48,8 @@ pub(crate) trait Pacing: std::fmt::Debug {
     /// A request that was sent has ended, at `now`.
     fn ended(&mut self, request: RequestId, outcome: Outcome, now: Nanos);
 
-    /// Takes the next planned request that was never sent. To be called when sending is over.
-    fn take_unsent(&mut self) -> Option<Call>;
+    /// Takes the next request that was planned for then or earlier and never sent. To be called when sending is over.
+    fn take_unsent(&mut self, until: Nanos) -> Option<Call>;
 
     /// How the users ended, if the run ends here and there are users.
     fn user_ends(&self) -> Option<UserEnds>;

@@ -82,8 +82,8 @@ impl Pacing for Open {
         self.in_flight = self.in_flight.saturating_sub(1);
     }
 
-    fn take_unsent(&mut self) -> Option<Call> {
-        self.plan.next().map(Call::from)
+    fn take_unsent(&mut self, until: Nanos) -> Option<Call> {
+        self.plan.next_if(|planned| planned.at <= until).map(Call::from)
     }
 
     fn user_ends(&self) -> Option<UserEnds> {

@@ -128,6 +128,7 @@ impl Track {
             median_response,
             // What is still to be sent is not missing.
             due: tally.offered() - tally.of(Outcome::Shed),
+            sent: tally.offered() - tally.of(Outcome::Shed),
             in_time: tally.send_lag.count_between(0, send_lag_limit(median_response, 1.0).0),
             peak_thread_cpu: now.peak_thread_cpu,
             service_sum: None,

@@ -180,8 +180,9 @@ impl Floor {
         }
     }
 
-    /// The run is over: whatever is still open is unfinished, or was never sent. Closes all connections.
-    pub(super) fn give_up(&self) {
+    /// The run is over: whatever is still open is unfinished, or was never sent. The plan ends at `plan_end`. Closes all
+    /// connections.
+    pub(super) fn give_up(&self, plan_end: Nanos) {
         let end_ns = mono_ns();
         for (lane, task) in self.lanes.borrow_mut().drain(..) {
             task.abort();
@@ -194,7 +195,7 @@ impl Floor {
                 None => {}
             }
         }
-        while let Some(call) = self.pacing.borrow_mut().take_unsent() {
+        while let Some(call) = self.pacing.borrow_mut().take_unsent(plan_end) {
             self.taken.set(self.taken.get() + 1);
             self.push(unsent(&call));
         }

@@ -8,7 +8,7 @@ use galton_core::{Nanos, Outcome};
 use super::fold::Fold;
 use super::scaling;
 use super::window::Window;
-use crate::generator::{FEW, Pace, SelfEvidence, broken_equations, judge_generator, send_lag_limit};
+use crate::generator::{FEW, Pace, SelfEvidence, broken_equations, judge_generator, nothing_measured, send_lag_limit};
 use crate::input::{Kind, RunData, RunFacts};
 use crate::model::Conservation;
 use crate::units::things;
@@ -24,6 +24,7 @@ pub(super) struct Evidence {
     median_response: Option<Nanos>,
     due: u64,
     in_time: u64,
+    sent: u64,
     service_sum: Option<f64>,
 }
 
@@ -41,6 +42,9 @@ pub(super) fn judge(
         reasons.extend(judge_generator(&self_evidence(facts, fold, evidence)));
     }
     reasons.extend(machine(facts, &fold.events));
+    if fold.tally.all().planned > 0 {
+        reasons.extend(nothing_measured(fold.tally.measured().offered));
+    }
     reasons.extend(ending(facts, fold, window));
     Validity::of(reasons)
 }
@@ -51,8 +55,17 @@ pub(super) fn evidence(data: &RunData, window: Window, fold: &Fold) -> Evidence 
         return Evidence::default();
     }
     let median_response = fold.latencies.response.quantile_of(0.5).map(Nanos);
-    let (due, in_time) = sent_in_time(data, window, send_lag_limit(median_response, data.meta.time_scale));
-    Evidence { live: true, median_response, due, in_time, service_sum: service_sum(data) }
+    let limit = send_lag_limit(median_response, data.meta.time_scale);
+    let due = || data.trace.iter().filter(|row| was_due(row, data, window));
+    let lags = || due().filter_map(TraceRow::send_lag);
+    Evidence {
+        live: true,
+        median_response,
+        due: due().count() as u64,
+        in_time: lags().filter(|lag| *lag <= limit).count() as u64,
+        sent: lags().count() as u64,
+        service_sum: service_sum(data),
+    }
 }
 
 fn self_evidence(facts: &RunFacts, fold: &Fold, evidence: Evidence) -> SelfEvidence {
@@ -63,27 +76,18 @@ fn self_evidence(facts: &RunFacts, fold: &Fold, evidence: Evidence) -> SelfEvide
         median_response: evidence.median_response,
         due: evidence.due,
         in_time: evidence.in_time,
+        sent: evidence.sent,
         peak_thread_cpu: facts.counters.load.peak_thread_cpu,
         service_sum: evidence.service_sum,
         generator: facts.generator,
     }
 }
 
-/// Requests that were to be sent before the hard stop or the interruption and were not shed at the generator's own cap; and
-/// those of them that were sent within the limit.
-fn sent_in_time(data: &RunData, window: Window, limit: Nanos) -> (u64, u64) {
-    let shed = TraceOutcome::Offered(Outcome::Shed);
+/// It was to be sent before the hard stop and was not shed at the generator's own cap.
+fn was_due(row: &TraceRow, data: &RunData, window: Window) -> bool {
     let hard_stop = data.scenario.simulation.total_time.unwrap_or(Nanos::MAX);
-    // What was meant for later than the last send was not sent because somebody stopped the run.
-    let last_send =
-        data.trace.iter().filter(|row| data.interrupted && row.t_send.is_some()).map(|row| row.t_intended).max();
-    let due = |row: &&TraceRow| {
-        let interrupted = last_send.is_some_and(|last| row.t_intended > last);
-        window.measures(row.t_intended) && row.outcome != shed && row.t_intended < hard_stop && !interrupted
-    };
-    let in_time = |row: &&TraceRow| row.send_lag().is_some_and(|lag| lag <= limit);
-    let due = data.trace.iter().filter(due);
-    (due.clone().count() as u64, due.filter(in_time).count() as u64)
+    let shed = row.outcome == TraceOutcome::Offered(Outcome::Shed);
+    window.measures(row.t_intended) && row.t_intended < hard_stop && !shed
 }
 
 fn service_sum(data: &RunData) -> Option<f64> {

@@ -58,12 +58,12 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let (a, b) = (subjects::open(&args.a)?, subjects::open(&args.b)?);
     let comparison = compare::compare(a, b, &args.options()).map_err(Usage::error)?;
     match args.json.as_deref() {
-        Some(file) if file == Path::new(STDOUT) => terminal::print(comparison.to_json()),
+        Some(file) if file == Path::new(STDOUT) => terminal::print(comparison.to_json())?,
         Some(file) => {
             std::fs::write(file, comparison.to_json()).with_context(|| format!("cannot write {}", file.display()))?;
-            terminal::print(comparison.to_text(colour()));
+            terminal::print(comparison.to_text(colour()))?;
         }
-        None => terminal::print(comparison.to_text(colour())),
+        None => terminal::print(comparison.to_text(colour()))?,
     }
     Ok(args.exit_code(&comparison))
 }

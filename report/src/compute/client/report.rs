@@ -8,7 +8,7 @@ use super::warm_up::{Decided, WarmUp};
 use super::{ClientFold, Plan, Whole};
 use crate::compute::window::Window;
 use crate::compute::{SCHEMA_VERSION, bounds, conservation, plots};
-use crate::generator::{Pace, SelfEvidence, broken_equations, judge_generator, send_lag_limit};
+use crate::generator::{Pace, SelfEvidence, broken_equations, judge_generator, nothing_measured, send_lag_limit};
 use crate::input::RunFacts;
 use crate::model::{
     Client, Connections, Conservation, Excluded, Gauges, GeneratorFigures, Rates, Report, Run, Scaling, Series, Span,
@@ -170,10 +170,15 @@ impl Finished<'_> {
     }
 
     fn reasons(&self, conservation: &Conservation) -> Vec<Reason> {
+        let measured = self.measured.tally.measured().offered;
         let mut reasons = self.facts.reasons.clone();
         reasons.extend(broken_equations(&conservation.rows));
         reasons.extend(judge_generator(&self.evidence()));
-        reasons.extend([self.unsettled(), self.interruption(), self.unfinished()].into_iter().flatten());
+        reasons.extend(
+            [nothing_measured(measured), self.unsettled(), self.interruption(), self.unfinished()]
+                .into_iter()
+                .flatten(),
+        );
         reasons
     }
 
@@ -182,14 +187,13 @@ impl Finished<'_> {
         let median = |samples: &Samples, q| samples.quantile_of(q).map(Nanos);
         let median_response = median(&self.measured.latencies.response, 0.5);
         let time_scale = self.facts.meta.time_scale;
-        // What an interruption left unsent was not due.
-        let planned = if self.facts.interrupted { counts.offered } else { counts.planned };
         SelfEvidence {
             pace: self.client.pace,
             time_scale,
             send_lag_p99: median(&self.measured.latencies.send_lag, 0.99),
             median_response,
-            due: planned - counts.shed,
+            due: counts.planned - counts.shed,
+            sent: counts.offered - counts.shed,
             in_time: self.measured.in_time(send_lag_limit(median_response, time_scale)),
             peak_thread_cpu: self.facts.counters.load.peak_thread_cpu,
             service_sum: (!self.whole.cut_off).then_some(self.whole.service_sum),
@@ -210,9 +214,9 @@ impl Finished<'_> {
 
     /// Whoever stops a run of his own knows that it is short: no more than a note.
     fn interruption(&self) -> Option<Reason> {
-        let unsent = self.whole.counts().unsent;
-        let text = format!("{} of the plan were not sent", count(unsent));
-        let (value, limit) = (Quantity::Count(unsent), Quantity::Count(0));
+        let (value, limit) =
+            (Quantity::Time(self.window.end), Quantity::Time(self.plan.ends.unwrap_or(self.window.end)));
+        let text = format!("stopped after {value}; what was planned for later was not sent");
         self.facts.interrupted.then(|| Reason::new("INTERRUPTED", Severity::Note, value, limit, text))
     }
 

@@ -119,7 +119,8 @@ fn a_late_or_unsent_plan_is_invalid_unless_a_cap_or_somebody_held_it() {
         fold
     };
     assert_eq!(codes(&finish(short(), false).0), ["PLAN_NOT_SENT_IN_TIME"]);
-    let (stopped, _) = finish(short(), true);
+    assert_eq!(codes(&finish_as(short(), Pace::Capped, false, |_| {}).0), ["PLAN_NOT_SENT"]);
+    let (stopped, _) = finish(steady(980, WarmUp::None, |_| 2.0), true);
     assert_eq!((stopped.validity.verdict, codes(&stopped)), (Verdict::Valid, vec!["INTERRUPTED"]));
 }
 
@@ -185,6 +186,29 @@ fn auto_cuts_the_warm_up_and_says_when_there_was_no_end_of_it() {
     assert!(!excluded.steady && (9_900..10_300).contains(&excluded.requests), "{excluded:?}");
     let reason = rising.validity.reasons.iter().find(|reason| reason.code == "NOT_STEADY").unwrap();
     assert_eq!(reason.severity, Severity::Suspect);
+}
+
+#[test]
+fn what_was_never_sent_says_nothing_about_the_warm_up() {
+    let all = |small: bool| {
+        let mut fold = if small {
+            outgrown(1_999, |i| noisy(i) + i as f64 / 100.0)
+        } else {
+            steady(1_999, WarmUp::Auto, |i| noisy(i) + i as f64 / 100.0)
+        };
+        (1_999..9_000).for_each(|i| fold.add(&unsent(i, 1e6 + i as f64)));
+        finish(fold, false).0
+    };
+    for report in [all(false), all(true)] {
+        let excluded = report.client.as_ref().unwrap().excluded.unwrap();
+        assert!(!excluded.steady && (700..1_500).contains(&excluded.requests), "{excluded:?}");
+    }
+}
+
+#[test]
+fn a_report_on_nothing_is_invalid() {
+    let (report, _) = finish(steady(100, WarmUp::Requests(200), |_| 2.0), false);
+    assert_eq!((report.validity.verdict, codes(&report)), (Verdict::Invalid, vec!["NOTHING_MEASURED"]));
 }
 
 /// As [`steady`], with a buffer of 1000 rows.

@@ -6,7 +6,7 @@
 //! at the last look were over, so that one of them lies behind the truncation when it shows.
 
 use galton_core::Nanos;
-use galton_core::record::TraceRow;
+use galton_core::record::{TraceOutcome, TraceRow};
 use serde::{Deserialize, Serialize};
 
 use super::Plan;
@@ -142,6 +142,16 @@ fn end(row: &TraceRow) -> Nanos {
     row.t_end.unwrap_or(row.t_intended)
 }
 
+/// What was never sent comes when the run is over, and says nothing about its course.
+fn was_sent(row: &TraceRow) -> bool {
+    row.outcome != TraceOutcome::Unsent
+}
+
+/// When half of these had ended.
+fn middle(sent: &[&TraceRow]) -> Nanos {
+    sent.get(sent.len() / 2).map_or(Nanos::ZERO, |row| end(row))
+}
+
 // === impl Waiting ===
 
 impl Waiting {
@@ -163,25 +173,28 @@ impl Waiting {
         measured
     }
 
+    /// Those that were sent.
+    fn sent(&self) -> Vec<&TraceRow> {
+        self.rows.iter().filter(|row| was_sent(row)).collect()
+    }
+
     fn decide_or_go_on(&mut self, plan: &Plan) -> Warming {
-        let long_enough = self.rows.last().is_some_and(|row| end(row) >= SHORTEST);
+        let sent = self.sent();
+        let long_enough = sent.last().is_some_and(|row| end(row) >= SHORTEST);
         if let Some(values) = self.means.truncation().filter(|_| long_enough) {
             return Warming::Over(Box::new(self.without(values, plan)));
         }
-        let half = self.rows.len() / 2;
-        let values = |rows: &[TraceRow]| rows.iter().filter(|row| value(row, plan).is_some()).count();
-        let older = Candidate {
-            from: half as u64,
-            values: values(&self.rows[..half]),
-            measured: self.since(end(&self.rows[half]), plan),
-        };
-        let now = self.rows.last().map_or(Nanos::ZERO, end);
+        let half = sent.len() / 2;
+        let values = |rows: &[&TraceRow]| rows.iter().filter(|row| value(row, plan).is_some()).count();
+        let older =
+            Candidate { from: half as u64, values: values(&sent[..half]), measured: self.since(middle(&sent), plan) };
+        let now = sent.last().map_or(Nanos::ZERO, |row| end(row));
         let younger = Candidate {
-            from: self.rows.len() as u64,
-            values: values(&self.rows),
+            from: sent.len() as u64,
+            values: values(&sent),
             measured: Measured::new(Since::Time(now), plan),
         };
-        let (means, seen) = (self.means.clone(), self.rows.len() as u64);
+        let (means, seen) = (self.means.clone(), sent.len() as u64);
         Warming::Late(Box::new(Late { means, seen, older, younger }))
     }
 
@@ -189,8 +202,7 @@ impl Waiting {
         if let Some(values) = self.means.truncation() {
             return Decided { measured: self.without(values, plan), steady: true };
         }
-        let half = self.rows.get(self.rows.len() / 2).map_or(Nanos::ZERO, end);
-        Decided { measured: self.since(half, plan), steady: false }
+        Decided { measured: self.since(middle(&self.sent()), plan), steady: false }
     }
 }
 
@@ -199,10 +211,13 @@ impl Waiting {
 impl Late {
     /// Returns what counts, once that is decided.
     fn add(&mut self, row: &TraceRow, plan: &Plan) -> Option<Measured> {
-        value(row, plan).into_iter().for_each(|value| self.means.push(value));
-        self.seen += 1;
         self.older.measured.add(row);
         self.younger.measured.add(row);
+        if !was_sent(row) {
+            return None;
+        }
+        value(row, plan).into_iter().for_each(|value| self.means.push(value));
+        self.seen += 1;
         if self.seen < 2 * self.younger.from {
             return None;
         }
