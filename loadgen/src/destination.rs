@@ -1,5 +1,6 @@
 //! Where requests go and what they carry: the URL, method, headers and body of the command line.
 
+use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
 
 use anyhow::{Context, anyhow};
@@ -82,6 +83,13 @@ impl Destination {
     }
 }
 
+/// Without what is secret in the URL.
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}{}", self.host.to_str().unwrap_or(&self.name), self.path)
+    }
+}
+
 /// The body that `-b` names: itself, or the file behind an `@`.
 pub(crate) fn body(text: Option<&str>) -> anyhow::Result<Bytes> {
     let Some(text) = text else { return Ok(Bytes::new()) };
@@ -114,6 +122,8 @@ mod tests {
         assert_eq!(of("localhost:9000/a?b=c"), all("localhost", 9000, "/a?b=c", "localhost:9000"));
         assert_eq!(of("http://example.test"), all("example.test", 80, "/", "example.test"));
         assert_eq!(of("http://[::1]:81/x"), all("::1", 81, "/x", "[::1]:81"));
+        let shown = Destination::parse("somebody:secret@localhost:9000/a").unwrap().to_string();
+        assert_eq!(shown, "http://localhost:9000/a");
         for wrong in ["https://example.test/", "http://", "ftp://a/", "http://a b/"] {
             assert!(Destination::parse(wrong).is_err(), "{wrong}");
         }

@@ -73,7 +73,7 @@ impl Mission {
                 To::Hosts(crate::hosts::of(given, number).map_err(Usage::error)?)
             }
         };
-        let words = to.words(url);
+        let words = to.words();
         let addrs = to.find(wanted)?;
         settings.scenario.load_balancer.hosts = addrs.len() as u32;
         let connect_timeout = request.connect_timeout;
@@ -110,9 +110,9 @@ impl Mission {
 // === impl To ===
 
 impl To<'_> {
-    fn words(&self, url: &str) -> String {
+    fn words(&self) -> String {
         match self {
-            Self::Server(_) => url.to_owned(),
+            Self::Server(destination) => destination.to_string(),
             Self::Hosts(addrs) => format!("{} load-balancer hosts", addrs.len()),
             Self::Scaler(scaler) => format!("the load-balancer hosts of {scaler}"),
         }

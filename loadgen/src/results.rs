@@ -48,6 +48,7 @@ pub(crate) fn fold(settings: &Settings, warm_up: WarmUp, log: bool) -> ClientFol
 /// The report of a run that is over; and whether all that was to be kept of it could be written, its interval log completed.
 pub(crate) fn report(
     settings: &Settings,
+    to: &str,
     written: Written,
     ran: &Ran,
     meters: &Meters,
@@ -61,7 +62,7 @@ pub(crate) fn report(
         interrupted: ran.interrupted,
     };
     let fold = written.fold.context("the rows were not folded")?;
-    let (report, log) = fold.finish(&facts, &client_facts(settings, ran));
+    let (report, log) = fold.finish(&facts, &client_facts(settings, to, ran));
     let complete = written.complete.and_then(|()| {
         let rest = |mut out: BufWriter<File>| out.write_all(log.as_bytes()).and_then(|()| out.flush());
         written.log.map_or(Ok(()), rest).context("cannot write the interval log")
@@ -104,11 +105,12 @@ pub(crate) fn pace(settings: &Settings) -> Pace {
     }
 }
 
-fn client_facts(settings: &Settings, ran: &Ran) -> ClientFacts {
+fn client_facts(settings: &Settings, to: &str, ran: &Ran) -> ClientFacts {
     let connections = ran.connections;
     ClientFacts {
         pace: pace(settings),
         model: settings.words.clone(),
+        to: to.to_owned(),
         scenario: asked(settings),
         seed: settings.scenario.simulation.seed,
         connections: Connections {

@@ -90,7 +90,7 @@ pub(crate) fn measure(
     let written = scribe.finish();
     let (ran, written) = (ran?, written?);
     let meta = results::meta(output.id("loadgen"), started_unix_ns + LEAD_NS);
-    let (report, complete) = results::report(settings, written, &ran, meters, meta)?;
+    let (report, complete) = results::report(settings, &mission.to, written, &ran, meters, meta)?;
     Ok(Measured { report, interrupted: ran.interrupted, complete })
 }
 

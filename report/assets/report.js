@@ -37,7 +37,7 @@
     }
     const y = Object.assign({}, base, { label: plot.y, size: 64, values: labels });
     // Things that are counted have no halves.
-    if (["targets", "requests", "rejects"].includes(plot.y)) y.incrs = WHOLE;
+    if (["targets", "requests"].includes(plot.y)) y.incrs = WHOLE;
     if (plot.log_x) logarithmic(x);
     if (plot.log_y) logarithmic(y);
     return [x, y];

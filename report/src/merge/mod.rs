@@ -6,11 +6,12 @@ mod part;
 mod series;
 mod time;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use galton_core::users::UserEnds;
 use galton_core::{FailReason, Nanos, RejectReason};
 
+use self::part::ClientPart;
 pub use self::part::{NotAPart, Part};
 
 use self::latency::{Merged, merged};
@@ -174,6 +175,7 @@ fn client(parts: &[Part], span: Span) -> Client {
     });
     Client {
         model: model(parts),
+        to: each_once(parts, |client| &client.to),
         window_ns: span,
         timeout_ns: clients().map(|client| client.timeout_ns).max().unwrap_or_default(),
         timeout_from_send: clients().any(|client| client.timeout_from_send),
@@ -198,10 +200,12 @@ fn client(parts: &[Part], span: Span) -> Client {
 
 /// What each of them did, said once where it is the same.
 fn model(parts: &[Part]) -> String {
-    let mut models: Vec<&str> = parts.iter().map(|part| part.result.client.model.as_str()).collect();
-    models.sort_unstable();
-    models.dedup();
-    format!("{} runs merged: {}", parts.len(), models.join(" + "))
+    format!("{} runs merged: {}", parts.len(), each_once(parts, |client| &client.model))
+}
+
+fn each_once(parts: &[Part], words: fn(&ClientPart) -> &String) -> String {
+    let all: BTreeSet<&str> = parts.iter().map(|part| words(&part.result.client).as_str()).collect();
+    Vec::from_iter(all).join(" + ")
 }
 
 fn plots(response: &Merged, service: &Merged, send_lag: &Merged, span: Span) -> PlotData {

@@ -93,6 +93,8 @@ struct ReasonPart {
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct ClientPart {
     pub(super) model: String,
+    #[serde(default)]
+    pub(super) to: String,
     pub(super) window_ns: Span,
     pub(super) timeout_ns: Nanos,
     pub(super) timeout_from_send: bool,

@@ -13,6 +13,8 @@ use crate::stats::plain_option;
 pub struct Client {
     /// Who sent when, in words.
     pub model: String,
+    /// Who was sent to: a URL without what is secret in it, or several hosts in words.
+    pub to: String,
     /// The measured window, since T0.
     pub window_ns: Span,
     /// The deadline of a request, ...

@@ -25,6 +25,8 @@ pub struct ClientFacts {
     pub pace: Pace,
     /// The model in words.
     pub model: String,
+    /// Who was sent to, in words.
+    pub to: String,
     /// What was asked for: the part of a scenario that a load generator has.
     pub scenario: Value,
     /// The one seed.
@@ -114,6 +116,7 @@ impl Finished<'_> {
     fn client(&self) -> Client {
         Client {
             model: self.client.model.clone(),
+            to: self.client.to.clone(),
             window_ns: Span { start: self.window.start, end: self.window.end },
             timeout_ns: self.plan.timeout,
             timeout_from_send: self.plan.timeout_from_send,

@@ -47,6 +47,7 @@ fn finish_as(fold: ClientFold, pace: Pace, interrupted: bool, noticed: impl Fn(&
     let client = ClientFacts {
         pace,
         model: "open loop".to_owned(),
+        to: "http://127.0.0.1:8080/".to_owned(),
         scenario: serde_json::json!({}),
         seed: 1,
         connections: Connections::default(),

@@ -10,6 +10,7 @@ use crate::write::tables::{Cell, Section, Table};
 pub(in crate::write) fn load(report: &Report, client: &Client) -> Section {
     let mut table = Table::new("", &["", ""], &[]);
     table.row(["model", &client.model]);
+    table.row(["to", &client.to]);
     let window = client.window_ns;
     table.row(["measured", &format!("from {} to {}", time(window.start), time(window.end))]);
     if let Some(excluded) = &client.excluded {

@@ -18,6 +18,8 @@ const MOST_LINES: usize = 28;
 const MOST_MODEL: usize = 2;
 /// Lines of a reason; the rest is cut.
 const MOST_REASON: usize = 2;
+/// Lines of what more requests would tell.
+const MOST_NEEDS: usize = 2;
 /// Objectives that are printed; the result holds the others.
 const MOST_OBJECTIVES: usize = 6;
 /// The percentiles of the table.
@@ -42,6 +44,7 @@ pub(in crate::write) fn write(report: &Report, client: &Client, width: usize, pa
     body.extend(outcomes(report));
     body.push(String::new());
     body.extend(table(report, paint));
+    body.extend(needs(&report.latency.response, width));
     let room = MOST_LINES.saturating_sub(body.len() + lines.len());
     lines.extend(reasons(report, width, room));
     lines.extend(body);
@@ -144,14 +147,18 @@ fn outcomes(report: &Report) -> Vec<String> {
         let share = if c.offered == 0 { NOT_AVAILABLE.to_owned() } else { percent(n as f64 / c.offered as f64) };
         let took = Some(name).filter(|name| !["ok", "timed_out"].contains(name));
         let took = took.and_then(|name| report.latency_by_outcome.get(name)).map(ended_after).unwrap_or_default();
-        format!("{:<12}{:>10} {share:>8}  {why}{took}", name.replace('_', " "), count(n)).trim_end().to_owned()
+        let told: Vec<String> = [why, took].into_iter().filter(|words| !words.is_empty()).collect();
+        let told = told.join("; ");
+        format!("{:<12}{:>10} {share:>8}  {told}", name.replace('_', " "), count(n)).trim_end().to_owned()
     };
     some.map(line).collect()
 }
 
 fn ended_after(s: &Summary) -> String {
-    let at = |q: f64| s.quantiles.iter().find(|found| found.q == q).map(value).unwrap_or_default();
-    format!("; after {} (p50), {} (max)", at(0.5), at(1.0))
+    let known = |q: f64| s.quantiles.iter().find(|found| found.q == q && found.value.is_some()).map(value);
+    let both = [(known(0.5), "p50"), (known(1.0), "max")];
+    let both = both.into_iter().filter_map(|(value, name)| Some(format!("{} ({name})", value?)));
+    format!("after {}", both.collect::<Vec<_>>().join(", "))
 }
 
 /// Percentiles downwards, latencies across: those that there are.
@@ -191,7 +198,6 @@ fn table(report: &Report, paint: &Paint) -> Vec<String> {
         let cell = |s: &Summary| s.quantiles.iter().find(|found| found.q == q).map(with_interval).unwrap_or_default();
         lines.push(row(&name, &mut shown.iter().map(|(_, s)| cell(s))));
     }
-    lines.extend(needs(&l.response));
     lines
 }
 
@@ -220,10 +226,30 @@ fn with_interval(q: &Quantile) -> String {
 }
 
 /// What it takes to know more.
-fn needs(s: &Summary) -> Option<String> {
+fn needs(s: &Summary, width: usize) -> Vec<String> {
     let missing = s.quantiles.iter().filter(|found| SHOWN.contains(&found.q));
     let missing =
         missing.filter_map(|found| Some(format!("{} takes {}", quantile_name(found.q), count(found.needs_n?))));
     let missing: Vec<String> = missing.collect();
-    (!missing.is_empty()).then(|| format!("n/a: too few of {} requests: {}", count(s.n), missing.join(", ")))
+    if missing.is_empty() {
+        return Vec::new();
+    }
+    wrap(&format!("n/a: too few requests ({}): {}", count(s.n), missing.join(", ")), width, MOST_NEEDS)
+}
+
+#[cfg(test)]
+mod tests {
+    use galton_core::Outcome;
+
+    use crate::compute::client_tests::report_of;
+
+    #[test]
+    fn nothing_is_cut_within_a_number_and_no_reason_leaves_no_semicolon() {
+        let report = report_of([(Outcome::Ok, 5), (Outcome::Unfinished, 5)].into_iter());
+        let summary = report.summary(80, false);
+        assert!(summary.lines().all(|line| line.chars().count() <= 80), "{summary}");
+        assert!(summary.contains("n/a: too few requests (1): p50 takes 6, p80 takes 17"), "{summary}");
+        assert!(summary.trim_end().ends_with("p99.9 takes 3,688"), "{summary}");
+        assert!(summary.contains("unfinished           1     50 %  after 5 ms (max)"), "{summary}");
+    }
 }

@@ -204,7 +204,7 @@ fn histogram(id: &str, bins: &Bins, color: &str) -> Value {
 }
 
 fn histogram_caption(what: &str, bins: &Bins) -> String {
-    format!("{what} Bins of {}; {} requests lie beyond the last bin.", time(bins.width), count(bins.beyond))
+    format!("{what} Bins of {}; requests beyond the last one: {}.", time(bins.width), count(bins.beyond))
 }
 
 fn response_histogram(report: &Report) -> Option<Plot> {
@@ -267,7 +267,7 @@ fn in_flight(report: &Report) -> Option<Plot> {
          levels off where free slots reach 0 is a fleet at its limit.",
         time(report.series.bucket_ns)
     );
-    let spec = over_time("in-flight", report, "requests", main_times(report), lines);
+    let spec = over_time("in-flight", report, "requests in flight", main_times(report), lines);
     Some(Plot {
         id: "in-flight",
         section: "gauges",
@@ -285,8 +285,13 @@ fn in_flight_of_client(report: &Report, held: Vec<Value>) -> Plot {
          not shows a server that falls behind.",
         time(report.series.bucket_ns)
     );
-    let spec =
-        over_time("in-flight", report, "requests", main_times(report), vec![series("in flight", "c1", "step", held)]);
+    let spec = over_time(
+        "in-flight",
+        report,
+        "requests in flight",
+        main_times(report),
+        vec![series("in flight", "c1", "step", held)],
+    );
     Plot { id: "in-flight", section: "counts", title: "In flight over time", caption, wide: true, spec }
 }
 
@@ -324,12 +329,19 @@ fn free_targets(report: &Report) -> Option<Plot> {
     };
     let stacked =
         vec![line("refusals by a target", "c5", refused), line("requests rejected by a host", "c4", rejected)];
-    let caption = "Other ready targets that had a free slot at the moment of a reject (decision-sampled). Everything \
+    let caption = "Other ready targets that had a free slot at the moment of a refusal or rejection (decision-sampled). Everything \
                    right of 0 is room that the policy did not find."
         .to_owned();
     let labels = (0..=most).map(|n| n.to_string()).collect();
-    let spec = bars("free", labels, "targets with a free slot", "rejects", stacked);
-    Some(Plot { id: "free", section: "free", title: "Free targets at a reject", caption, wide: false, spec })
+    let spec = bars("free", labels, "targets with a free slot", "requests", stacked);
+    Some(Plot {
+        id: "free",
+        section: "free",
+        title: "Free targets at refusals and rejections",
+        caption,
+        wide: false,
+        spec,
+    })
 }
 
 fn fleet(report: &Report) -> Option<Plot> {

@@ -33,8 +33,10 @@ pub(super) fn latency(report: &Report) -> Section {
 
 fn latency_table(caption: &str, first: &str) -> Table {
     let names: Vec<String> = QUANTILES.iter().map(|q| quantile_name(*q)).collect();
-    let columns = ["n", "n eff", "mean", "std", "min"].into_iter().chain(names.iter().map(String::as_str));
-    Table::new(caption, &[first], &columns.collect::<Vec<_>>())
+    let mut columns = vec!["n", "n eff", "mean", "std", "min"];
+    columns.extend(names.iter().map(String::as_str));
+    largest_first(&mut columns);
+    Table::new(caption, &[first], &columns)
 }
 
 fn latency_row(name: Cell, s: &Summary) -> Vec<Cell> {
@@ -42,7 +44,13 @@ fn latency_row(name: Cell, s: &Summary) -> Vec<Cell> {
     let mut row = vec![name, count(s.n).into(), count(s.n_eff).into()];
     row.extend([figure(s.mean), figure(s.std), figure(s.min)]);
     row.extend(s.quantiles.iter().map(quantile_cell));
+    largest_first(&mut row[1..]);
     row
+}
+
+/// The last percentile, the largest value, beside the smallest one: what stands far right is not seen.
+fn largest_first<T>(columns: &mut [T]) {
+    columns[5..].rotate_right(1);
 }
 
 /// `104 ms` with its interval, `≥ 900 ms`, or `n/a` with the number of requests it takes.

@@ -1,4 +1,4 @@
-//! Counts, conservation, retries, free targets at a reject.
+//! Counts, conservation, retries, free targets at refusals and rejections.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -79,7 +79,7 @@ pub(super) fn retries(report: &Report) -> Section {
 }
 
 pub(super) fn free_targets(report: &Report) -> Section {
-    let caption = "Rejects by the number of other ready targets that had a free slot at that moment. \
+    let caption = "Refusals and rejections by the number of other ready targets that had a free slot at that moment. \
                    A refusal while others were free is one that a better choice would have avoided.";
     let mut table = Table::new(caption, &["free targets"], &["refusals by a target", "requests rejected by a host"]);
     let (refused, rejected) = (&report.free_targets_at_reject, &report.gauges.free_targets_at_rejection);
@@ -99,5 +99,5 @@ pub(super) fn free_targets(report: &Report) -> Section {
         };
         intro = format!("{refusals} Slots of ready targets in use: {used} (time-weighted).");
     }
-    Section { id: "free", title: "Free targets at a reject", intro, tables: vec![table] }
+    Section { id: "free", title: "Free targets at refusals and rejections", intro, tables: vec![table] }
 }
