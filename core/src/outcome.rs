@@ -26,7 +26,7 @@ pub enum Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RejectReason {
-    /// Mode `fail`, and something was tried.
+    /// Mode `fail`, and something was tried; or, in any mode, the body of what was refused cannot be sent again.
     RetriesExhausted,
     /// Nothing could be tried, or the scaler refused.
     NoCapacity,

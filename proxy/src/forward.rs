@@ -211,7 +211,7 @@ impl Outgoing {
         if lease.skip(limits::REFUSAL_BYTES).await {
             upstreams.check_in(lease);
         }
-        Err(if self.body.replayable() { AttemptEnd::Full } else { AttemptEnd::Reset { committed: true } })
+        Err(AttemptEnd::Full { committed: !self.body.replayable() })
     }
 }
 

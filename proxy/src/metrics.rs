@@ -203,7 +203,7 @@ impl TargetCells {
         match end {
             AttemptEnd::Done { ok: true } => &self.ok,
             AttemptEnd::Done { ok: false } => &self.http,
-            AttemptEnd::Full => &self.full,
+            AttemptEnd::Full { .. } => &self.full,
             AttemptEnd::Gone => &self.connect,
             AttemptEnd::Reset { .. } => &self.reset,
             AttemptEnd::Closed { .. } => &self.closed,

@@ -163,7 +163,7 @@ impl<O: Observer> Edge<'_, O> {
             return;
         }
         let seen = now.max(dispatched + hop(self.machine, Hop::Refusal, &request.sent, number));
-        let end = if taken.is_some() { AttemptEnd::Full } else { AttemptEnd::Gone };
+        let end = if taken.is_some() { AttemptEnd::Full { committed: false } } else { AttemptEnd::Gone };
         self.proxies[host.0 as usize].connection_failures += u64::from(taken.is_none());
         self.end_attempt(call, number, end, seen);
     }

@@ -133,7 +133,9 @@ impl Host {
             AttemptEnd::Closed { committed } => {
                 self.closed(call, vain(!committed && !scale_routed, FailReason::Timeout), cx)
             }
-            AttemptEnd::Full => self.refused(call, vain(self.rules.retry_on.full, FailReason::Http), cx),
+            AttemptEnd::Full { committed } => {
+                self.full(call, committed, vain(self.rules.retry_on.full, FailReason::Http), cx)
+            }
             AttemptEnd::Gone => {
                 self.fleet.leave_out(target);
                 self.refused(call, vain(self.rules.retry_on.connect, FailReason::Connect), cx);
@@ -144,7 +146,8 @@ impl Host {
                 self.refused(call, vain(again, FailReason::Reset), cx);
             }
         }
-        if matches!(end, AttemptEnd::Done { .. } | AttemptEnd::Closed { .. } | AttemptEnd::Reset { .. }) {
+        // After a refusal the call itself goes on to where there is room; unless it cannot.
+        if !matches!(end, AttemptEnd::Full { committed: false } | AttemptEnd::Gone) {
             self.slot_freed(cx);
         }
     }
@@ -154,9 +157,17 @@ impl Host {
         let Some(call) = self.calls.get(id).filter(|call| call.overdue()) else {
             return;
         };
-        let budget_left = call.round() <= self.rules.retry_limit;
+        let budget_left = self.rules.budget_left(call);
         let again = vain.again && self.rules.retry_on.timeout && call.idempotent && budget_left;
         self.refused(id, Vain { again, ..vain }, cx);
+    }
+
+    /// The target refused. With a body that cannot be sent again, nobody else can be asked.
+    fn full(&mut self, id: CallId, committed: bool, vain: Vain, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
+        if committed && let Some(call) = self.calls.get_mut(id) {
+            call.trouble().last_try = true;
+        }
+        self.refused(id, vain, cx);
     }
 
     /// The attempt came to nothing: try again if that is allowed, after the retry delay.
@@ -171,7 +182,7 @@ impl Host {
             return self.reject(id, RejectReason::NewTargetFull, cx);
         }
         call.trouble().tried.push(vain.target);
-        let budget_left = call.round() <= self.rules.retry_limit;
+        let budget_left = self.rules.budget_left(call);
         if self.rules.retry_delay > Nanos::ZERO && (budget_left || self.rules.delay_after_last) {
             let until = cx.now + self.rules.retry_delay;
             self.wait(id, until, Next::Retry, cx);
@@ -184,7 +195,7 @@ impl Host {
         let Some(call) = self.calls.get(id) else {
             return;
         };
-        if call.round() <= self.rules.retry_limit { self.attempt(id, cx) } else { self.exhausted(id, cx) }
+        if self.rules.budget_left(call) { self.attempt(id, cx) } else { self.exhausted(id, cx) }
     }
 
     fn wait(&mut self, id: CallId, until: Nanos, next: Next, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
@@ -231,7 +242,7 @@ impl Host {
     #[inline(always)]
     fn record_attempt(&self, ticket: &Ticket, end: AttemptEnd, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
         let kind = match end {
-            AttemptEnd::Full => DecisionKind::Refuse,
+            AttemptEnd::Full { .. } => DecisionKind::Refuse,
             AttemptEnd::Gone => DecisionKind::Fail(FailReason::Connect),
             AttemptEnd::Reset { .. } => DecisionKind::Fail(FailReason::Reset),
             AttemptEnd::Closed { .. } if self.calls.get(ticket.call).is_some_and(Call::overdue) => {

@@ -35,6 +35,8 @@ pub(super) struct Trouble {
     pub(super) queue_place: Option<u64>,
     /// The longest wait in the queue is over.
     pub(super) queue_over: bool,
+    /// Its body cannot be sent again: no further attempt.
+    pub(super) last_try: bool,
 }
 
 /// What a call is doing.
@@ -131,6 +133,11 @@ impl Call {
     /// Whether its attempt is to be closed because of its time.
     pub(super) fn overdue(&self) -> bool {
         matches!(self.stage, Stage::Attempting { overdue: true, .. })
+    }
+
+    /// See [`Trouble::last_try`].
+    pub(super) fn last_try(&self) -> bool {
+        self.trouble.as_ref().is_some_and(|trouble| trouble.last_try)
     }
 
     pub(super) fn trouble(&mut self) -> &mut Trouble {

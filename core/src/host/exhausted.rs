@@ -17,6 +17,7 @@ impl Host {
         match self.rules.no_capacity {
             NoCapacity::Fail if call.attempts > 0 => self.reject(id, RejectReason::RetriesExhausted, cx),
             NoCapacity::Fail => self.reject(id, RejectReason::NoCapacity, cx),
+            NoCapacity::WaitScaleUp if call.last_try() => self.reject(id, RejectReason::RetriesExhausted, cx),
             NoCapacity::WaitScaleUp => {
                 call.stage = Stage::ScalingUp { reserved: None };
                 cx.fx.push(Effect::AskScaleUp { call: id });

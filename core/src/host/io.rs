@@ -75,7 +75,10 @@ pub struct Arrival {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttemptEnd {
     /// The target refused, being full, before any work.
-    Full,
+    Full {
+        /// The request's body cannot be sent again.
+        committed: bool,
+    },
     /// There was no connection.
     Gone,
     /// The connection broke.

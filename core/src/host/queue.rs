@@ -44,6 +44,9 @@ impl Host {
         if call.trouble().queue_over {
             return self.reject(id, RejectReason::QueueTimeout, cx);
         }
+        if call.last_try() {
+            return self.reject(id, RejectReason::RetriesExhausted, cx);
+        }
         let place = match call.queue_place() {
             Some(place) => place,
             None if self.queue.waiting.len() >= depth as usize => {

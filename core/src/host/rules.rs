@@ -1,5 +1,6 @@
 //! What the scenario says about a host.
 
+use super::call::Call;
 use crate::scenario::{Architecture, NoCapacity, RetryOn, Scenario};
 use crate::time::Nanos;
 
@@ -43,6 +44,11 @@ impl Rules {
             scan_interval: scaling.scan_interval,
             slots: scenario.targets.max_concurrency,
         }
+    }
+
+    /// Whether the call may have another attempt in this round.
+    pub(super) fn budget_left(&self, call: &Call) -> bool {
+        call.round() <= self.retry_limit && !call.last_try()
     }
 
     /// The first multiple of the scan interval after `now`.

@@ -98,15 +98,16 @@ impl Rig {
 }
 
 const DONE: AttemptEnd = AttemptEnd::Done { ok: true };
+const FULL: AttemptEnd = AttemptEnd::Full { committed: false };
 
 #[test]
 fn round_robin_takes_turns_and_waits_after_every_refusal() {
     let mut rig = rig(2, round_robin(json!({"rr": {"retry_limit": 1, "retry_delay_ms": 7}})));
     assert_eq!(rig.arrive(ms(1), 1), ["1 to t-001 as attempt 1"]);
-    assert_eq!(rig.end(ms(2), AttemptEnd::Full), ["wait until 9 ms"]);
+    assert_eq!(rig.end(ms(2), FULL), ["wait until 9 ms"]);
     assert_eq!(rig.on(ms(9), Input::Timer { id: TimerId::Wait(CallId(1), 1) }), ["1 to t-002 as attempt 2"]);
     // The wait after the last refusal comes before the scale-up, too.
-    assert_eq!(rig.end(ms(10), AttemptEnd::Full), ["wait until 17 ms"]);
+    assert_eq!(rig.end(ms(10), FULL), ["wait until 17 ms"]);
     assert_eq!(rig.on(ms(17), Input::Timer { id: TimerId::Wait(CallId(1), 2) }), ["ask for 1"]);
     let members = vec![endpoint(1), endpoint(2), endpoint(3)];
     assert!(rig.on(ms(20), Input::Snapshot { version: 11, members }).is_empty());
@@ -122,7 +123,7 @@ fn a_new_target_that_refuses_ends_the_call() {
     assert_eq!(rig.arrive(ms(1), 1), ["ask for 1"]);
     let answer = ScaleUpAnswer::Ready(TargetId(1), 0);
     assert_eq!(rig.on(ms(2), Input::ScaleUp { call: CallId(1), answer }), ["1 to t-001 as attempt 1"]);
-    assert_eq!(rig.end(ms(3), AttemptEnd::Full), ["1 rejected;reason=new_target_full after 1"]);
+    assert_eq!(rig.end(ms(3), FULL), ["1 rejected;reason=new_target_full after 1"]);
     assert_eq!(rig.host.open_calls(), 0);
 }
 
@@ -130,8 +131,8 @@ fn a_new_target_that_refuses_ends_the_call() {
 fn least_connections_leaves_out_what_was_tried_while_another_has_room() {
     let mut rig = rig(2, least_conns(json!({"no_capacity": "fail"})));
     assert_eq!(rig.arrive(ms(1), 1), ["1 to t-001 as attempt 1"]);
-    assert_eq!(rig.end(ms(2), AttemptEnd::Full), ["1 to t-002 as attempt 2"]);
-    assert_eq!(rig.end(ms(3), AttemptEnd::Full), ["1 rejected;reason=retries_exhausted after 2"]);
+    assert_eq!(rig.end(ms(2), FULL), ["1 to t-002 as attempt 2"]);
+    assert_eq!(rig.end(ms(3), FULL), ["1 rejected;reason=retries_exhausted after 2"]);
     assert_eq!(rig.table.total_in_flight(), 0);
 }
 
@@ -235,9 +236,53 @@ fn a_target_without_a_connection_is_left_out_until_the_fleet_changes() {
 fn what_may_not_be_tried_again_ends_failed() {
     let mut rig = rig(2, round_robin(json!({"retry_on": ["connect"]})));
     rig.arrive(ms(1), 1);
-    assert_eq!(rig.end(ms(2), AttemptEnd::Full), ["1 failed;reason=http after 1"]);
+    assert_eq!(rig.end(ms(2), FULL), ["1 failed;reason=http after 1"]);
     rig.arrive(ms(3), 2);
     assert_eq!(rig.end(ms(4), AttemptEnd::Reset { committed: false }), ["2 failed;reason=reset after 1"]);
+}
+
+/// A target refused after more of the body was sent than can be sent again.
+const FULL_FOR_GOOD: AttemptEnd = AttemptEnd::Full { committed: true };
+
+#[test]
+fn a_refusal_that_cannot_be_tried_again_rejects_whatever_the_mode() {
+    let queue = json!({"mode": "queue", "depth": 9, "timeout_ms": 100});
+    for no_capacity in [json!("fail"), json!("wait_scale_up"), queue] {
+        for lb in [round_robin(json!({})), least_conns(json!({}))] {
+            let mut rig = rig(2, laid_over(lb, json!({"no_capacity": no_capacity})));
+            rig.arrive(ms(1), 1);
+            assert_eq!(rig.end(ms(2), FULL_FOR_GOOD), ["1 rejected;reason=retries_exhausted after 1"]);
+            assert_eq!((rig.host.open_calls(), rig.table.total_in_flight()), (0, 0));
+        }
+    }
+    let mut not_listed = rig(2, round_robin(json!({"retry_on": ["connect"]})));
+    not_listed.arrive(ms(1), 1);
+    assert_eq!(not_listed.end(ms(2), FULL_FOR_GOOD), ["1 failed;reason=http after 1"]);
+}
+
+#[test]
+fn a_refusal_that_cannot_be_tried_again_is_waited_for_and_written_down_as_any_other() {
+    let mut rig = rig(2, round_robin(json!({"rr": {"retry_limit": 1, "retry_delay_ms": 7}})));
+    rig.arrive(ms(1), 1);
+    let mut fx = Vec::new();
+    let ticket = rig.tickets.remove(0);
+    rig.host.on(ms(2), Input::AttemptEnded { ticket, end: FULL_FOR_GOOD }, &mut rig.table, &mut fx);
+    assert!(fx.iter().any(|effect| matches!(
+        effect,
+        Effect::Record { decision, .. } if decision.kind == DecisionKind::Refuse
+    )));
+    let over = rig.on(ms(9), Input::Timer { id: TimerId::Wait(CallId(1), 1) });
+    assert_eq!(over, ["1 rejected;reason=retries_exhausted after 1"]);
+}
+
+#[test]
+fn a_call_that_is_rejected_for_its_body_leaves_its_slot_to_who_waits() {
+    let queue = json!({"no_capacity": {"mode": "queue", "depth": 9, "timeout_ms": 100}});
+    let mut rig = rig(1, least_conns(queue));
+    rig.arrive(ms(1), 1);
+    assert!(rig.arrive(ms(2), 2).is_empty());
+    let freed = ["1 rejected;reason=retries_exhausted after 1", "2 to t-001 as attempt 1"];
+    assert_eq!(rig.end(ms(3), FULL_FOR_GOOD), freed);
 }
 
 #[test]
@@ -282,7 +327,7 @@ fn a_round_robin_queue_without_a_completion_to_wait_for_tries_its_head_itself() 
     let mut rig = rig(1, round_robin(queue));
     rig.arrive(ms(1), 1);
     // Another host's request holds the slot: nothing of this host's is in flight, and nobody will wake it.
-    assert!(rig.end(ms(2), AttemptEnd::Full).is_empty());
+    assert!(rig.end(ms(2), FULL).is_empty());
     assert_eq!(rig.arrive(ms(3), 2), ["1 to t-001 as attempt 2"], "the head goes first");
     assert_eq!(rig.end(ms(4), DONE), ["1 ok after 2", "2 to t-001 as attempt 1"]);
 }
@@ -327,7 +372,7 @@ fn every_attempt_and_reject_is_written_down() {
     rig.arrive(ms(1), 1);
     let mut fx = Vec::new();
     let ticket = rig.tickets.remove(0);
-    rig.host.on(ms(4), Input::AttemptEnded { ticket, end: AttemptEnd::Full }, &mut rig.table, &mut fx);
+    rig.host.on(ms(4), Input::AttemptEnded { ticket, end: FULL }, &mut rig.table, &mut fx);
     let record = |effect| match effect {
         Effect::Record { decision: d, .. } => Some((d.kind, d.at, d.until, d.known, d.own)),
         _ => None,

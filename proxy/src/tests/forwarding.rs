@@ -118,15 +118,19 @@ fn a_refused_request_is_sent_again_with_the_same_body() {
 }
 
 #[test]
-fn a_refused_request_whose_body_is_gone_fails() {
+fn a_refused_request_whose_body_is_gone_is_rejected() {
     run(async {
         let (refusing, other) = (FakeTarget::refusing(1).await, FakeTarget::ok(2).await);
         let rig = Rig::start("round_robin", &[&refusing, &other]).await;
         let reply = rig.call(post(full(pattern(limits::REPLAY_BYTES + 1)))).await;
-        assert_eq!((reply.status, reply.header("galton-attempts")), (502, "1"));
-        assert_eq!(reply.header("galton-outcome"), Outcome::Failed(FailReason::Reset).to_string());
+        assert_eq!((reply.status, reply.header("galton-attempts")), (503, "1"));
+        let outcome = Outcome::Rejected(RejectReason::RetriesExhausted);
+        assert_eq!(reply.header("galton-outcome"), outcome.to_string());
         assert!(other.seen.borrow().is_empty());
         rig.settled().await;
+        assert_eq!(rig.count("attempts_total", "outcome=\"full\""), 1);
+        assert_eq!(rig.count("attempts_total", "outcome=\"reset\""), 0);
+        assert_eq!(rig.records()[0].kind, DecisionKind::Refuse);
     });
 }
 
