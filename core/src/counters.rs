@@ -65,6 +65,8 @@ pub struct ProxyCounters {
     pub attempts: u64,
     /// Of these, without a connection to the target.
     pub connection_failures: u64,
+    /// Of these, closed by the proxy: the client went away, or the deadline or the attempt's own time passed.
+    pub closed: u64,
     /// Injected delays (sync, retry, lock), and how many of them the machine overran.
     pub delays: u64,
     /// Those it overran.
@@ -116,6 +118,7 @@ impl ProxyCounters {
             cancelled: 0,
             attempts: 0,
             connection_failures: 0,
+            closed: 0,
             delays: 0,
             delays_overrun: 0,
             cpu: Nanos::ZERO,

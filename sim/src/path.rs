@@ -208,6 +208,7 @@ impl<O: Observer> Edge<'_, O> {
     pub(crate) fn abort(&mut self, call: CallId) {
         let Some(request) = self.requests.get(call) else { return };
         let Some(attempt) = request.attempt.as_ref().filter(|attempt| attempt.end.is_none()) else { return };
+        self.proxies[request.sent.host.0 as usize].closed += 1;
         let (number, held) = (attempt.ticket.attempt(), attempt.held);
         let (target, incarnation) = (attempt.ticket.target(), attempt.ticket.incarnation());
         let now = self.now;

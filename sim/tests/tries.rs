@@ -32,7 +32,7 @@ fn what_holds_a_target_for_too_long_fails_after_all_its_attempts() {
     let longest = Nanos(TRY_MS * 1_000_000);
     for architecture in ["round_robin", "least_conns"] {
         let run = simulate(&common::scenario(&base(), &[&json!({"load_balancer": {"architecture": architecture}})]));
-        let mut failed = 0;
+        let mut failed = 0_u32;
         for row in &run.trace {
             let took = row.t_end.unwrap() - row.t_send.unwrap();
             if row.hold_demand < longest {
@@ -53,6 +53,10 @@ fn what_holds_a_target_for_too_long_fails_after_all_its_attempts() {
                 failed += 1;
             }
         }
+        let counters = &run.counters;
+        let closed: u64 = counters.proxies.iter().map(|p| p.closed).sum();
+        assert_eq!(closed, u64::from(failed * (RETRIES + 1)), "{architecture}");
+        assert_eq!(closed, counters.targets.iter().map(|t| t.cancelled).sum::<u64>(), "each of them had arrived");
         // exp(−250 / 150) = 0.189 of 4000; four standard errors are 0.025.
         let share = f64::from(failed) / run.trace.len() as f64;
         common::close("share of timeouts", share, (-250.0_f64 / 150.0).exp(), 0.14);

@@ -81,7 +81,8 @@ fn proxy(host: HostId, died: bool, s: &Samples) -> ProxyCounters {
     let number = host.to_string();
     // What was scraped of a process with several hosts is of all of them.
     let of_host = |name| s.count(name, &[("proxy", &number)]);
-    let by_outcome = |outcome| s.count("galton_proxy_requests_total", &[("proxy", &number), ("outcome", outcome)]);
+    let count = |name, outcome| s.count(name, &[("proxy", &number), ("outcome", outcome)]);
+    let by_outcome = |outcome| count("galton_proxy_requests_total", outcome);
     ProxyCounters {
         host,
         died,
@@ -93,6 +94,7 @@ fn proxy(host: HostId, died: bool, s: &Samples) -> ProxyCounters {
         cancelled: by_outcome("cancelled"),
         attempts: of_host("galton_proxy_dispatches_total"),
         connection_failures: of_host("galton_proxy_connection_failures_total"),
+        closed: count("galton_proxy_attempts_total", "closed"),
         delays: of_host("galton_proxy_injected_delays_total"),
         delays_overrun: of_host("galton_proxy_injected_delays_overrun_total"),
         cpu: cpu(s),

@@ -8,8 +8,9 @@ use crate::model::{Conservation, ConservationRow, Counts};
 
 /// The table. What was sent and not received, or dispatched and not accepted, must be 0, unless a process died; then it
 /// is bounded by the requests that did not end well. Or unless the sender gave it up, which may close the connection before
-/// the other side has read the request: that is bounded by what was given up. `broken`: attempts that broke, as far as they
-/// were recorded. A row that needs the counters of a process which left none is not there.
+/// the other side has read the request: that is bounded by the attempts that proxies closed, less those that targets saw cut
+/// off. `broken`: attempts that broke, as far as they were recorded. A row that needs the counters of a process which left
+/// none is not there.
 pub(super) fn check(facts: &RunFacts, all: &Counts, fleet: &[FleetEvent], broken: u64) -> Conservation {
     let mut rows = generator_rows(facts, all);
     if !facts.counters.proxies.is_empty() {
@@ -51,7 +52,8 @@ fn process_rows(
     let received = proxies.iter().map(|p| p.received).sum();
     let attempts = proxies.iter().map(|p| p.attempts).sum();
     let arrived = targets.iter().map(|t| t.accepted + t.refused).sum::<u64>();
-    let given_up = proxies.iter().map(|p| p.timed_out + p.cancelled).sum();
+    let closed = proxies.iter().map(|p| p.closed).sum::<u64>();
+    let given_up = closed.saturating_sub(targets.iter().map(|t| t.cancelled).sum());
     let unconnected = proxies.iter().map(|p| p.connection_failures).sum::<u64>();
     let rows = [
         balanced(

@@ -284,6 +284,8 @@ impl Run {
                 let row = &self.rows[seq as usize];
                 if at == row.t_intended + self.scenario.traffic.timeout {
                     target.counters.cancelled += 1;
+                    let host = self.host(seq);
+                    self.proxies[host].closed += 1;
                     self.end(at, seq, Outcome::TimedOut);
                 } else {
                     target.counters.completed += 1;
