@@ -27,7 +27,7 @@ use tokio::task::spawn_local;
 use crate::engine::Outside;
 use crate::limits::{self, ClientLimits};
 use crate::metrics::Metrics;
-use crate::posts::{self, Posts};
+use crate::posts::{self, Post, Posts};
 use crate::proxy::Proxy;
 use crate::ready::Ready;
 use crate::recording::Recording;
@@ -231,12 +231,17 @@ pub(crate) async fn serve(
 /// Says to the scaler what the host wants.
 async fn speak(proxy: Rc<Proxy>, scaler: String) {
     let posts = Rc::clone(&proxy.outside.posts);
-    let refused = |call| {
+    let heard = |post, taken: bool| {
+        let input = match post {
+            Post::ScaleUp(call, _) if !taken => Input::ScaleUp { call, answer: ScaleUpAnswer::Refused },
+            Post::ScaleDown(target) => Input::ScaleDown { target },
+            Post::ScaleUp(..) | Post::Released(_) => return,
+        };
         if let Some(engine) = proxy.engine() {
-            engine.feed(Input::ScaleUp { call, answer: ScaleUpAnswer::Refused });
+            engine.feed(input);
         }
     };
-    posts::run(posts, scaler, proxy.outside.host, refused).await;
+    posts::run(posts, scaler, proxy.outside.host, heard).await;
 }
 
 /// Serves this host's queue when another host says so.

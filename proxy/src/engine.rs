@@ -167,7 +167,9 @@ impl Engine {
             Effect::Sleep { id, until } => self.sleep(id, until),
             Effect::Forget { id } => self.forget(id),
             Effect::AskScaleUp { call } => return self.ask_scale_up(call),
-            Effect::AskScaleDown { target } => drop(self.outside.posts.push(Post::ScaleDown(target))),
+            Effect::AskScaleDown { target } => {
+                return (!self.outside.posts.push(Post::ScaleDown(target))).then_some(Input::ScaleDown { target });
+            }
             Effect::Released { target } => {
                 self.outside.upstreams.released(target);
                 self.outside.posts.push(Post::Released(target));

@@ -77,24 +77,19 @@ impl Posts {
     }
 }
 
-/// Says everything, one thing after the other, for ever. `refused` is told of a start that the scaler would not hear of.
-pub(crate) async fn run(posts: Rc<Posts>, scaler: String, host: HostId, refused: impl Fn(CallId)) {
+/// Says everything, one thing after the other, for ever. `heard` is told what the scaler has heard, and whether it took it.
+pub(crate) async fn run(posts: Rc<Posts>, scaler: String, host: HostId, heard: impl Fn(Post, bool)) {
     let mut link = Link { scaler, host, sender: None };
     loop {
         let post = posts.next().await;
         let status = link.say_until_heard(post).await;
-        if status.is_success() {
-            continue;
-        }
         // A scale-down that is refused is an everyday decision: at the minimum, or another host was first.
         if matches!(post, Post::ScaleDown(_)) && status == StatusCode::CONFLICT {
             tracing::debug!(?post, "the scaler declines");
-        } else {
+        } else if !status.is_success() {
             tracing::warn!(?post, %status, "the scaler does not take this");
         }
-        if let Post::ScaleUp(call, _) = post {
-            refused(call);
-        }
+        heard(post, status.is_success());
     }
 }
 

@@ -27,6 +27,8 @@ use crate::mono_ns;
 
 /// The heap is swept when it holds more dead entries than living ones, and at least so many.
 const SWEEP: usize = 64;
+/// Due actions in a row, before the runtime looks at its sockets and signals: beside so many that costs little.
+const TURN: usize = 16;
 
 /// The precise timer of one thread. Cloning shares it.
 #[derive(Clone, Debug)]
@@ -123,18 +125,34 @@ impl Timer {
 async fn drive(fd: Rc<AsyncFd<OwnedFd>>, queue: Weak<RefCell<Queue>>) {
     while let Ok(mut guard) = fd.readable().await {
         guard.clear_ready();
-        let Some(queue) = queue.upgrade() else { return };
-        queue.borrow_mut().armed = u64::MAX;
         loop {
-            let due = queue.borrow_mut().pop(mono_ns());
-            match due {
-                Some(Action::Wake(waker)) => waker.wake(),
-                Some(Action::Call(f)) => f(),
-                Some(Action::Free) | None => break,
+            let Some(queue) = queue.upgrade() else { return };
+            if !take_turn(&queue) {
+                break;
+            }
+            drop(queue);
+            // Once the runtime has looked at its sockets and signals, too.
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Does what is due; whether there is more, which has to wait until others have had their turn: a call that is always too late for
+/// the next one that it asks for would never let go of the thread.
+fn take_turn(queue: &RefCell<Queue>) -> bool {
+    queue.borrow_mut().armed = u64::MAX;
+    for _ in 0..TURN {
+        let due = queue.borrow_mut().pop(mono_ns());
+        match due {
+            Some(Action::Wake(waker)) => waker.wake(),
+            Some(Action::Call(f)) => f(),
+            Some(Action::Free) | None => {
+                queue.borrow_mut().rearm();
+                return false;
             }
         }
-        queue.borrow_mut().rearm();
     }
+    true
 }
 
 // === impl Queue ===

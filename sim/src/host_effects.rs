@@ -57,18 +57,26 @@ impl<O: Observer> World<'_, O> {
                 let asked = self.edge.machine.map(|_| self.edge.now);
                 self.ask_fleet(fleet::Input::ScaleUp { waiter: Some((host, call)), asked });
             }
-            Effect::AskScaleDown { target } => self.ask_fleet(fleet::Input::ScaleDown { host: Some(host), target }),
-            Effect::Released { target } => self.ask_fleet(fleet::Input::Released { host, target }),
+            Effect::AskScaleDown { target } => {
+                let heard = self.ask_fleet(fleet::Input::ScaleDown { host: Some(host), target });
+                self.edge.queue.push(heard, Event::Host(host, Box::new(Input::ScaleDown { target })));
+            }
+            Effect::Released { target } => {
+                self.ask_fleet(fleet::Input::Released { host, target });
+            }
             _ => {}
         }
     }
 
-    fn ask_fleet(&mut self, input: fleet::Input) {
+    /// Says when the fleet hears of it.
+    fn ask_fleet(&mut self, input: fleet::Input) -> Nanos {
         if self.edge.machine.is_none() {
-            return self.feed_fleet(input);
+            self.feed_fleet(input);
+            return self.edge.now;
         }
-        let taken = self.edge.now + self.edge.errand(Errand::Ask);
-        self.edge.queue.push(taken, Event::Fleet(Box::new(input)));
+        let heard = self.edge.now + self.edge.errand(Errand::Ask);
+        self.edge.queue.push(heard, Event::Fleet(Box::new(input)));
+        heard
     }
 }
 

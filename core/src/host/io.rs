@@ -49,6 +49,11 @@ pub enum Input {
         /// What came of it.
         answer: ScaleUpAnswer,
     },
+    /// [`Effect::AskScaleDown`] was answered, or cannot be.
+    ScaleDown {
+        /// Which target was proposed.
+        target: TargetId,
+    },
     /// What came of [`Effect::ReadCounts`].
     Counts {
         /// Per target that answered: accepted within the idle window (up to the threshold), and in flight.
@@ -209,7 +214,7 @@ pub enum Effect {
         /// For this call.
         call: CallId,
     },
-    /// Propose a target to the scaler for removal.
+    /// Propose a target to the scaler for removal; feed [`Input::ScaleDown`] when it has answered, whatever it said.
     AskScaleDown {
         /// Which.
         target: TargetId,
@@ -219,7 +224,7 @@ pub enum Effect {
         /// Where.
         target: TargetId,
     },
-    /// Read the idle counts of these targets, then feed [`Input::Counts`].
+    /// Read the idle counts of these targets, then feed [`Input::Counts`], whoever answered.
     ReadCounts {
         /// Which.
         targets: Vec<TargetId>,

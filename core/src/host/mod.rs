@@ -27,6 +27,7 @@ use std::collections::BTreeMap;
 
 use call::{Call, Calls, Stage};
 use fleet_view::FleetView;
+use idle::Scans;
 pub use io::*;
 pub use least_conns::LeastConns;
 use queue::Queue;
@@ -48,7 +49,7 @@ pub struct Host {
     calls: Calls,
     fleet: FleetView,
     queue: Queue,
-    next_scan: Nanos,
+    scans: Scans,
     /// Slots whose release takes effect late, by number.
     late: BTreeMap<u64, Slot>,
     late_count: u64,
@@ -85,9 +86,9 @@ impl Host {
             Architecture::RoundRobin => Policy::RoundRobin(Ring::new(scenario, id, members)),
             Architecture::LeastConns => Policy::LeastConns(LeastConns::new(scenario)),
         };
-        let next_scan = rules.scan_after(now);
+        let scans = Scans::new(rules.scan_after(now));
         if rules.idle_threshold > 0 {
-            fx.push(Effect::Sleep { id: TimerId::Scan, until: next_scan });
+            fx.push(Effect::Sleep { id: TimerId::Scan, until: scans.next });
         }
         Self {
             id,
@@ -96,7 +97,7 @@ impl Host {
             calls: Calls::default(),
             fleet: FleetView::new(version),
             queue: Queue::default(),
-            next_scan,
+            scans,
             late: BTreeMap::new(),
             late_count: 0,
         }
@@ -116,6 +117,7 @@ impl Host {
             Input::FleetChange { version, change } => self.fleet_change(version, change, cx),
             Input::Snapshot { version, members } => self.snapshot(version, &members, cx),
             Input::ScaleUp { call, answer } => self.scale_up_answer(call, answer, cx),
+            Input::ScaleDown { target } => self.scale_down_answer(target),
             Input::Counts { counts } => self.propose_unused(counts, cx),
             Input::Wake => self.serve_queue(1, cx),
         }

@@ -366,6 +366,43 @@ fn idle_targets_are_proposed_from_the_highest_number_down() {
     assert_eq!(lc.on(ms(1500), Input::Timer { id: TimerId::Scan }), ["down with t-002"]);
 }
 
+/// When the next scan is due after one at `now`.
+fn next_scan(rig: &mut Rig, now: Nanos) -> Nanos {
+    let mut fx = Vec::new();
+    rig.host.on(now, Input::Timer { id: TimerId::Scan }, &mut rig.table, &mut fx);
+    let next = |effect| match effect {
+        Effect::Sleep { id: TimerId::Scan, until } => Some(until),
+        _ => None,
+    };
+    fx.into_iter().find_map(next).unwrap()
+}
+
+#[test]
+fn scans_that_a_host_is_too_late_for_are_left_out() {
+    let mut rig = rig(1, least_conns(json!({})));
+    assert_eq!(next_scan(&mut rig, ms(500)), ms(1000));
+    assert_eq!(next_scan(&mut rig, ms(2700)), ms(3000));
+    assert_eq!(next_scan(&mut rig, ms(3000)), ms(3500));
+}
+
+#[test]
+fn what_is_proposed_is_not_proposed_again_until_the_scaler_has_answered() {
+    let scan = || Input::Timer { id: TimerId::Scan };
+    let mut lc = rig(2, least_conns(json!({})));
+    assert_eq!(lc.on(ms(1500), scan()), ["down with t-002", "down with t-001"]);
+    assert!(lc.on(ms(2000), scan()).is_empty());
+    assert!(lc.on(ms(2100), Input::ScaleDown { target: TargetId(2) }).is_empty());
+    assert_eq!(lc.on(ms(2500), scan()), ["down with t-002"]);
+
+    let mut rr = rig(1, round_robin(json!({})));
+    let counts = || vec![(TargetId(1), IdleCounts { accepted_in_window: 0, in_flight: 0 })];
+    assert_eq!(rr.on(ms(1500), scan()), ["read 1"]);
+    assert!(rr.on(ms(2000), scan()).is_empty(), "the counts are still being read");
+    assert_eq!(rr.on(ms(2100), Input::Counts { counts: counts() }), ["down with t-001"]);
+    assert_eq!(rr.on(ms(2500), scan()), ["read 1"]);
+    assert!(rr.on(ms(2500), Input::Counts { counts: counts() }).is_empty());
+}
+
 #[test]
 fn every_attempt_and_reject_is_written_down() {
     let mut rig = rig(1, round_robin(json!({"no_capacity": "fail", "rr": {"retry_limit": 0}})));

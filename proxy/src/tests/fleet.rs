@@ -260,6 +260,23 @@ fn an_idle_target_is_proposed_for_removal() {
 }
 
 #[test]
+fn a_proposal_that_was_refused_comes_again() {
+    run(async {
+        let counts = TargetCounts { accepted_in_window: 0, in_flight: 0 };
+        let counts = serde_json::to_vec(&counts).unwrap();
+        let idle = FakeTarget::http(1, move |_| {
+            let counts = counts.clone();
+            async move { Response::new(full(counts)) }
+        })
+        .await;
+        let rig = Rig::start("idle_scans", &[&idle]).await;
+        rig.scaler.refusing.set(true);
+        let proposals = || rig.scaler.posts.borrow().iter().filter(|(path, _)| path == "/v1/scale-down").count();
+        until("the third proposal", || proposals() >= 3).await;
+    });
+}
+
+#[test]
 fn a_target_that_the_table_knows_before_the_stream_tells_is_waited_for() {
     run(async {
         let target = FakeTarget::ok(1).await;

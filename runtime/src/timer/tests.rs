@@ -113,6 +113,28 @@ fn a_call_may_use_the_timer() {
 }
 
 #[test]
+fn a_call_that_is_always_late_for_its_next_one_lets_others_run() {
+    const MANY: u32 = 100_000;
+    fn again(timer: Timer, calls: Rc<Cell<u32>>) {
+        calls.set(calls.get() + 1);
+        if calls.get() < MANY {
+            timer.clone().call_at(0, move || again(timer, calls));
+        }
+    }
+    run(|timer| async move {
+        let calls = Rc::new(Cell::new(0));
+        again(timer, calls.clone());
+        let (mut here, mut there) = tokio::net::UnixStream::pair().unwrap();
+        for _ in 0..10 {
+            tokio::io::AsyncWriteExt::write_u8(&mut there, 0).await.unwrap();
+            tokio::io::AsyncReadExt::read_u8(&mut here).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        assert!((2..MANY).contains(&calls.get()), "{} calls, and then it was others' turn", calls.get());
+    });
+}
+
+#[test]
 fn dropping_a_sleep_forgets_it_and_the_heap_does_not_grow() {
     run(|timer| async move {
         let far = mono_ns() + ms(60_000);
