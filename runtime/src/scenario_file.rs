@@ -199,13 +199,19 @@ impl<'de> Visitor<'de> for TreeVisitor {
 
 // === overrides ===
 
-/// Sets the key at a dotted path; objects on the way are made, `null` removes the key.
+/// Sets the key at a dotted path; objects on the way are made. `null` removes the key, and makes nothing on the way.
 fn set(tree: &mut Value, path: &str, text: &str) -> Result<(), String> {
     let value = serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
+    if path.split('.').any(str::is_empty) {
+        return Err("a part of the path is empty".to_owned());
+    }
     let (parents, last) = path.rsplit_once('.').map_or((None, path), |(parents, last)| (Some(parents), last));
     let mut at = tree;
     let mut walked = String::new();
     for name in parents.into_iter().flat_map(|parents| parents.split('.')) {
+        if value.is_null() && at.as_object().is_some_and(|object| !object.contains_key(name)) {
+            return Ok(());
+        }
         at = child(at, name, &walked)?;
         walked = if walked.is_empty() { name.to_owned() } else { format!("{walked}.{name}") };
     }
@@ -220,7 +226,6 @@ fn set(tree: &mut Value, path: &str, text: &str) -> Result<(), String> {
 /// The entry `name` of `at`, which is at the path `walked`; made if `at` is an object without it.
 fn child<'v>(at: &'v mut Value, name: &str, walked: &str) -> Result<&'v mut Value, String> {
     match at {
-        _ if name.is_empty() => Err("a part of the path is empty".to_owned()),
         Value::Object(object) => Ok(object.entry(name).or_insert_with(|| Value::Object(Map::new()))),
         Value::Array(list) => {
             let count = list.len();

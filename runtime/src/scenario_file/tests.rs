@@ -109,6 +109,26 @@ fn overrides_set_make_and_remove_keys() {
 }
 
 #[test]
+fn removing_a_key_makes_nothing() {
+    let text = r#"{"traffic": {"arrival": {"ramp": {"mode": "steps", "steps": [{"t_ms": 0, "rate_per_sec": 5}]}}}}"#;
+    let plain = load_text("a.json", text, &[]).unwrap().to_value();
+    for key in ["traffic.closed_loop.num_requests", "load_balancer.lc.retry_limit", "simulation.seed", "nothing"] {
+        assert_eq!(load_text("a.json", text, &[(key, "null")]).unwrap().to_value(), plain, "{key}");
+    }
+    for (key, expected) in [
+        (
+            "traffic.arrival.ramp.steps.1.t_ms",
+            "traffic.arrival.ramp.steps is a list; its entries are 0 to 0, not \"1\"",
+        ),
+        ("traffic.arrival.ramp.mode.x.y", "traffic.arrival.ramp.mode has a single value, nothing is below it"),
+        ("traffic.closed_loop..num_requests", "a part of the path is empty"),
+    ] {
+        let said = load_text("a.json", text, &[(key, "null")]).unwrap_err();
+        assert!(said.contains(&format!("{key}: override: {expected}")), "{said}");
+    }
+}
+
+#[test]
 fn faulty_overrides_are_faults_at_their_path() {
     let text =
         r#"{"simulation": {"seed": 1}, "sampling": {"sample_on": ["lb_decision"]}, "reporting": {"writers": []}}"#;
