@@ -51,6 +51,8 @@ pub struct ProxyCounters {
     pub died: bool,
     /// Requests whose head was read.
     pub received: u64,
+    /// Of these, turned away because the process had no room for them: no policy saw them.
+    pub overloaded: u64,
     /// Responses by outcome class; `cancelled` are those whose client went away.
     pub ok: u64,
     /// Answered 503.
@@ -111,6 +113,7 @@ impl ProxyCounters {
             host,
             died: false,
             received: 0,
+            overloaded: 0,
             ok: 0,
             rejected: 0,
             timed_out: 0,

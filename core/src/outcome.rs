@@ -52,6 +52,8 @@ pub enum FailReason {
     Http,
     /// The attempt took longer than one may, and could not be made again.
     Timeout,
+    /// The proxy's process had no room for it: no policy saw it (503).
+    Overloaded,
 }
 
 impl RejectReason {
@@ -80,7 +82,7 @@ impl RejectReason {
 
 impl FailReason {
     /// Every reason, in the order of reports.
-    pub const ALL: [Self; 4] = [Self::Connect, Self::Reset, Self::Http, Self::Timeout];
+    pub const ALL: [Self; 5] = [Self::Connect, Self::Reset, Self::Http, Self::Timeout, Self::Overloaded];
 
     /// The name in reports, traces and metrics.
     pub const fn as_str(self) -> &'static str {
@@ -89,6 +91,7 @@ impl FailReason {
             Self::Reset => "reset",
             Self::Http => "http",
             Self::Timeout => "timeout",
+            Self::Overloaded => "overloaded",
         }
     }
 }

@@ -287,7 +287,7 @@ fn own_response(engine: &Engine, answer: &Answer, seen: Seen, ongoing: Ongoing) 
     response
 }
 
-/// Rejected before any host could decide.
+/// Answered before any host could decide.
 fn unavailable(
     client: &Client,
     recv_ns: u64,
@@ -295,7 +295,10 @@ fn unavailable(
     unread: bool,
     ongoing: Option<Ongoing>,
 ) -> Response<ProxyBody> {
-    let outcome = Outcome::Rejected(RejectReason::NoCapacity);
+    let outcome = match why {
+        Declined::Overloaded => Outcome::Failed(FailReason::Overloaded),
+        _ => Outcome::Rejected(RejectReason::NoCapacity),
+    };
     client.front.proxy.outside.metrics.answered(outcome);
     let mut response = decline(client, why, unread, ongoing);
     let done_ns = mono_ns();

@@ -126,6 +126,18 @@ impl Front {
         self.connections.borrow().iter().filter_map(|(_, client)| client.upgrade()).for_each(|client| see(&client));
     }
 
+    /// There was no room for a request.
+    fn overloaded(&self) {
+        let overloaded = &self.proxy.outside.metrics.overloaded;
+        if overloaded.get() == 0 {
+            tracing::warn!(
+                "{} requests are in flight, and the limit on descriptors allows no more: further ones are turned away",
+                self.max_in_flight
+            );
+        }
+        overloaded.inc();
+    }
+
     /// Whether the host takes no further requests.
     pub(crate) fn draining(&self) -> bool {
         self.draining.get()
@@ -343,7 +355,7 @@ impl fmt::Debug for Client {
 // === impl Ongoing ===
 
 impl Ongoing {
-    /// The head of a request is complete; nothing if the host has no room for it.
+    /// The head of a request is complete; nothing if the process has no room for it.
     pub(crate) fn begin(client: &Rc<Client>) -> Option<Self> {
         client.heading.set(false);
         // The request before was read: this one came behind it.
@@ -353,6 +365,7 @@ impl Ongoing {
         client.served.set(client.served.get() + 1);
         let in_flight = &client.front.in_flight;
         if in_flight.get() >= client.front.max_in_flight {
+            client.front.overloaded();
             return None;
         }
         in_flight.set(in_flight.get() + 1);

@@ -19,6 +19,8 @@ pub(crate) struct Metrics {
     proxy: String,
     /// Requests whose head was read.
     pub(crate) received: Cell,
+    /// Those for which there was no room.
+    pub(crate) overloaded: Cell,
     /// Attempts after the first.
     pub(crate) retries: Cell,
     /// Dispatches to a target.
@@ -76,6 +78,10 @@ impl Metrics {
         let histogram = |name: &str, help: &str| book.histogram(name, &[("proxy", &proxy)], help);
         Ok(Self {
             received: counter("galton_proxy_received_total", "Requests whose head was read.")?,
+            overloaded: counter(
+                "galton_proxy_overloaded_total",
+                "Requests turned away because as many as the process can hold were in flight.",
+            )?,
             retries: counter("galton_proxy_retries_total", "Attempts after the first of a request.")?,
             dispatches: counter("galton_proxy_dispatches_total", "Dispatches to a target.")?,
             connection_failures: counter(
@@ -117,7 +123,7 @@ impl Metrics {
             Outcome::Ok => &self.requests.ok,
             Outcome::Rejected(_) => &self.requests.rejected,
             Outcome::TimedOut => &self.requests.timed_out,
-            // The last two are the load generator's own and do not come from a host.
+            // The last two are the load generator's own and do not come from a proxy.
             Outcome::Failed(_) | Outcome::Shed | Outcome::Unfinished => &self.requests.failed,
         }
         .inc();

@@ -233,6 +233,17 @@ fn what_a_sender_gave_up_may_never_have_arrived() {
 }
 
 #[test]
+fn requests_that_no_policy_saw_make_a_run_invalid() {
+    let mut data = data();
+    data.counters.proxies[1].overloaded = 3;
+    let report = Report::compute(&data);
+    assert_eq!(report.validity.verdict, Verdict::Invalid);
+    let codes: Vec<_> = report.validity.reasons.iter().map(|reason| reason.code.as_str()).collect();
+    assert_eq!(codes, ["PROXY_OVERLOADED"], "{:?}", report.validity.reasons);
+    assert!(report.validity.reasons[0].text.starts_with("3 requests found no room"));
+}
+
+#[test]
 fn a_late_generator_makes_a_live_run_invalid() {
     let mut data = data();
     data.meta.kind = galton_report::Kind::Live;

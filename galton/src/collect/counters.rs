@@ -87,6 +87,7 @@ fn proxy(host: HostId, died: bool, s: &Samples) -> ProxyCounters {
         host,
         died,
         received: of_host("galton_proxy_received_total"),
+        overloaded: of_host("galton_proxy_overloaded_total"),
         ok: by_outcome("ok"),
         rejected: by_outcome("rejected"),
         timed_out: by_outcome("timed_out"),

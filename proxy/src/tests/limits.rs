@@ -9,7 +9,7 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use galton_core::wire::Start;
-use galton_core::{HostId, Nanos, RequestId};
+use galton_core::{FailReason, HostId, Nanos, Outcome, RequestId};
 use galton_runtime::mono_ns;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -68,13 +68,17 @@ fn requests_without_room_are_answered_at_once() {
             until("the first is in flight", || target.seen.borrow().len() == 1).await;
             let shed = Client::connect(addr).await.call(get()).await.unwrap();
             assert_eq!((shed.status, shed.header("galton-attempts")), (503, "0"));
+            assert_eq!(shed.header("galton-outcome"), Outcome::Failed(FailReason::Overloaded).to_string());
+            assert_eq!(shed.header("galton-error"), "overloaded");
             assert!(shed.body.starts_with(b"too many requests in flight"));
             gate.add_permits(1);
         };
         let (reply, ()) = tokio::join!(first.call(get()), shed);
         assert_eq!(reply.unwrap().body, "passed");
         assert_eq!(count(dir.path(), "received_total", ""), 2);
-        assert_eq!(count(dir.path(), "requests_total", "rejected"), 1);
+        assert_eq!(count(dir.path(), "overloaded_total", ""), 1);
+        assert_eq!(count(dir.path(), "requests_total", "failed"), 1);
+        assert_eq!(count(dir.path(), "requests_total", "rejected"), 0, "the policy decided nothing");
         gate.add_permits(1);
         assert_eq!(first.call(get()).await.unwrap().status, 200, "there is room again");
     });

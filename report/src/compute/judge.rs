@@ -110,6 +110,7 @@ fn machine(facts: &RunFacts, fleet: &[FleetEvent]) -> Vec<Reason> {
         let text = format!("the machine overran {value} of the injected delays and hold times ({overrun} of {delays})");
         reasons.push(Reason::new("DELAYS_OVERRUN", Severity::Suspect, value, limit, text));
     }
+    reasons.extend(overload(facts));
     reasons.extend(late_starts(facts, fleet));
     if !facts.counters.missing.is_empty() {
         let missing = Quantity::Count(facts.counters.missing.len() as u64);
@@ -117,6 +118,17 @@ fn machine(facts: &RunFacts, fleet: &[FleetEvent]) -> Vec<Reason> {
         reasons.push(Reason::new("MISSING_SCRAPE", Severity::Suspect, missing, Quantity::Count(0), text));
     }
     reasons
+}
+
+/// Whether every request met the policy, and not the limits of the process around it.
+fn overload(facts: &RunFacts) -> Option<Reason> {
+    let overloaded = facts.counters.proxies.iter().map(|p| p.overloaded).sum::<u64>();
+    let text = format!(
+        "{} found no room at a proxy: the limit on descriptors (ulimit -n) was measured, and not the policy",
+        things(overloaded, "request")
+    );
+    let (value, limit) = (Quantity::Count(overloaded), Quantity::Count(0));
+    (overloaded > 0).then(|| Reason::new("PROXY_OVERLOADED", Severity::Invalid, value, limit, text))
 }
 
 fn late_starts(facts: &RunFacts, fleet: &[FleetEvent]) -> Option<Reason> {
