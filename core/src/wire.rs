@@ -88,6 +88,8 @@ pub enum WatchLine {
     Hello {
         /// T0, once there is one.
         start: Option<Start>,
+        /// Id of the load map of this run; none with a policy that shares none.
+        map: Option<u64>,
         /// Version of the fleet.
         version: u64,
         /// Ready targets.

@@ -15,7 +15,6 @@ use galton_core::wire::{Announce, HostInfo, HostNumber};
 use galton_core::{HostId, Scenario};
 use galton_runtime::admin::{self, Routes};
 use galton_runtime::book::Book;
-use galton_runtime::load_map::LoadMap;
 use galton_runtime::records::RecordWriter;
 use galton_runtime::role::{self, RoleArgs};
 use galton_runtime::shutdown::Cause;
@@ -176,8 +175,7 @@ pub(crate) fn assemble(args: &Args, scenario: Scenario, metrics: Rc<Metrics>, ho
         wakes: map.map(|map| WakeSocket::bind(map, host)).transpose().context("cannot bind the wake socket")?,
         metrics,
     };
-    let map = map.map(|map| LoadMap::open(map)).transpose()?;
-    Ok(Proxy::new(scenario, args.role.time_scale, Rc::new(outside), map))
+    Ok(Proxy::new(scenario, args.role.time_scale, Rc::new(outside), map.cloned()))
 }
 
 /// The file of a host's decision records.

@@ -1,9 +1,10 @@
 //! The proxy process before and after T0: until the run starts there is no host, and every request is turned away.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::path::PathBuf;
 use std::rc::Rc;
 
-use anyhow::ensure;
+use anyhow::{Context, bail, ensure};
 use galton_core::Scenario;
 use galton_core::host::Endpoint;
 use galton_core::table::BucketTable;
@@ -21,7 +22,9 @@ pub(crate) struct Proxy {
     /// What the host acts upon.
     pub(crate) outside: Rc<Outside>,
     scale: f64,
-    /// The shared table, until the host takes it; none with a policy that shares nothing.
+    /// Where the shared table is; none with a policy that shares nothing.
+    map_file: Option<PathBuf>,
+    /// The shared table, from when the scaler says which one it is until the host takes it.
     map: RefCell<Option<LoadMap>>,
     engine: OnceCell<Rc<Engine>>,
     unnumbered: Cell<u64>,
@@ -30,15 +33,30 @@ pub(crate) struct Proxy {
 // === impl Proxy ===
 
 impl Proxy {
-    /// Before T0. `map`: the shared table, with a policy that has one.
-    pub(crate) fn new(scenario: Scenario, scale: f64, outside: Rc<Outside>, map: Option<LoadMap>) -> Self {
-        let (engine, unnumbered) = (OnceCell::new(), Cell::new(0));
-        Self { scenario, outside, scale, map: RefCell::new(map), engine, unnumbered }
+    /// Before T0. `map_file`: where the shared table is, with a policy that has one.
+    pub(crate) fn new(scenario: Scenario, scale: f64, outside: Rc<Outside>, map_file: Option<PathBuf>) -> Self {
+        let (map, engine, unnumbered) = (RefCell::default(), OnceCell::new(), Cell::new(0));
+        Self { scenario, outside, scale, map_file, map, engine, unnumbered }
     }
 
     /// The running host, from T0 on.
     pub(crate) fn engine(&self) -> Option<Rc<Engine>> {
         self.engine.get().cloned()
+    }
+
+    /// The scaler says which load map is that of its run. A file of that name may have been left by an earlier one, so it is
+    /// not looked for before.
+    ///
+    /// # Errors
+    /// The file is not there, or another run's. A host that runs has its map already.
+    pub(crate) fn share(&self, map: Option<u64>) -> anyhow::Result<()> {
+        let Some(file) = self.map_file.as_ref().filter(|_| self.engine.get().is_none()) else { return Ok(()) };
+        let id = map.context("the scaler has no load map: its scenario has another load_balancer.architecture")?;
+        let map = LoadMap::open(file)?;
+        let (found, file) = (map.id(), file.display());
+        ensure!(found == id, "the load map {file} is of another run: its id is {found}, the scaler's is {id}");
+        self.map.replace(Some(map));
+        Ok(())
     }
 
     /// The run starts, with this fleet. Being told so again changes nothing.
@@ -58,6 +76,7 @@ impl Proxy {
         let outside = Rc::clone(&self.outside);
         let engine = match self.map.borrow_mut().take() {
             Some(map) => Engine::begin(&beginning, map.join(self.outside.host, clock.now())?, outside),
+            None if self.map_file.is_some() => bail!("the scaler did not say which load map is its own"),
             // A private table that stays empty: nothing is shared.
             None => Engine::begin(&beginning, BucketTable::new(0, 0), outside),
         };

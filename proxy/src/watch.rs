@@ -101,8 +101,7 @@ impl Watch {
                 let line = serde_json::from_slice(&buffer[..end])
                     .with_context(|| format!("line {:?}", String::from_utf8_lossy(&buffer[..end])))?;
                 buffer.advance(end + 1);
-                self.line(line);
-                ensure!(self.fatal.borrow().is_none(), "this host cannot take part");
+                self.line(line)?;
             }
             if buffer.len() > limits::WATCH_LINE_BYTES {
                 bail!("a line is longer than {} bytes", limits::WATCH_LINE_BYTES);
@@ -111,16 +110,15 @@ impl Watch {
         Ok(())
     }
 
-    fn line(&self, line: WatchLine) {
+    fn line(&self, line: WatchLine) -> anyhow::Result<()> {
         match line {
-            WatchLine::Hello { start, version, members } => {
+            WatchLine::Hello { start, map, version, members } => {
                 self.snapshot(version, members);
-                if let Some(start) = start {
-                    self.start(start);
-                }
+                self.takes_part(self.proxy.share(map))?;
+                start.map(|start| self.start(start)).transpose()?;
                 self.ready.set(true);
             }
-            WatchLine::Start(start) => self.start(start),
+            WatchLine::Start(start) => self.start(start)?,
             WatchLine::Change { version, at_ns, due_ns, change } => self.change(version, at_ns, due_ns, change),
             WatchLine::Snapshot { version, members } => self.snapshot(version, members),
             WatchLine::ScaleUp { call, answer } => {
@@ -131,13 +129,20 @@ impl Watch {
             }
             WatchLine::Ping => {}
         }
+        Ok(())
     }
 
-    fn start(&self, start: galton_core::wire::Start) {
+    fn start(&self, start: galton_core::wire::Start) -> anyhow::Result<()> {
         let known = self.known.borrow();
-        if let Err(error) = self.proxy.begin(start, known.0, &known.1) {
+        self.takes_part(self.proxy.begin(start, known.0, &known.1))
+    }
+
+    /// What this host has to have for the run: an error is its end.
+    fn takes_part(&self, what: anyhow::Result<()>) -> anyhow::Result<()> {
+        what.or_else(|error| {
             self.fatal.replace(Some(error));
-        }
+            bail!("this host cannot take part")
+        })
     }
 
     fn snapshot(&self, version: u64, members: Vec<Member>) {

@@ -32,6 +32,7 @@ use anyhow::{Context, ensure};
 use galton_core::table::{FleetRows, Head, LoadTable, Lowest, Moved, RowState, Slot};
 use galton_core::{HostId, Incarnation, Nanos, TargetId};
 
+use crate::clock::unix_ns;
 use index::{Index, NEVER};
 use shared::{Shape, Shared};
 
@@ -51,7 +52,7 @@ pub struct HostMap {
 // === impl LoadMap ===
 
 impl LoadMap {
-    /// Creates the file `path`, in place of one that is there.
+    /// Creates the file `path`, in place of one that is there, with an id of its own.
     ///
     /// `rows`: room for so many targets at a time, restarted and removed ones on which slots are still held included (at
     /// most 65536); `hosts`: room for hosts 0 to `hosts − 1` (at most 1024); `limit`: slots per target; `idle_threshold`:
@@ -60,7 +61,9 @@ impl LoadMap {
         let new = path.with_added_extension("new");
         let make = || {
             let file = File::options().read(true).write(true).create(true).truncate(true).open(&new)?;
-            let index = Index { shared: Shared::create(file, Shape { rows, hosts, limit, idle_threshold })? };
+            // Nothing is measured by it: no two maps are made in the same nanosecond.
+            let id = unix_ns();
+            let index = Index { shared: Shared::create(file, Shape { rows, hosts, limit, idle_threshold }, id)? };
             index.shared.waiting().iter().for_each(|since| since.store(NEVER, Relaxed));
             // Under its name only when it is complete; a map of that name goes on for those who have it.
             std::fs::rename(&new, path)?;
@@ -77,6 +80,11 @@ impl LoadMap {
         let index = Index { shared };
         index.lock().write(|| index.rebuild());
         Ok(Self { index })
+    }
+
+    /// What tells this map from every other one, also from an earlier one of its name.
+    pub fn id(&self) -> u64 {
+        self.index.shared.id()
     }
 
     /// Joins as this host, and gives back what a dead predecessor of its number still held, at `now`.

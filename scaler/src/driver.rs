@@ -242,7 +242,7 @@ impl Driver {
             }
             None => (None, 0, self.initial_members()),
         };
-        WatchLine::Hello { start, version, members }
+        WatchLine::Hello { start, map: self.parts.rows.id(), version, members }
     }
 
     /// The initial fleet before T0 is known.

@@ -93,8 +93,6 @@ fn scenario(args: &Args) -> anyhow::Result<Scenario> {
 
 async fn serve(args: Args, scenario: Scenario, shutdown: Shutdown) -> anyhow::Result<()> {
     let files = Rc::new(Files::prepare(args.run_dir.as_deref())?);
-    let map = args.map.clone().unwrap_or_else(|| files.load_map());
-    let rows = LoadRows::create(&map, &scenario)?;
     let journal = Journal::create(files.journal())?;
     let registry = prometheus::Registry::new();
     telemetry::register_process(&registry, "scaler")?;
@@ -107,6 +105,9 @@ async fn serve(args: Args, scenario: Scenario, shutdown: Shutdown) -> anyhow::Re
     let handler = api::handler(events.clone(), journal.history(), shutdown.clone());
     let admin = admin::spawn(args.role.admin, Routes { ready: ready.clone(), registry, handler: Some(handler) })?;
     let admin = args.role.advertised(admin.addr)?;
+    // After the port: whom it is refused shall not take the map away from the scaler that has it.
+    let map = args.map.clone().unwrap_or_else(|| files.load_map());
+    let rows = LoadRows::create(&map, &scenario)?;
     announce(admin.clone())?;
 
     let processes = Processes::new(program(&args)?, files, events.clone());

@@ -31,6 +31,11 @@ impl LoadRows {
         Ok(Self(Some(map.with_context(|| format!("load map {}", path.display()))?)))
     }
 
+    /// The id of the map, if there is one.
+    pub(crate) fn id(&self) -> Option<u64> {
+        self.0.as_ref().map(LoadMap::id)
+    }
+
     /// Sets a row; no state: removes it.
     pub(crate) fn set(&mut self, target: TargetId, incarnation: Incarnation, state: Option<RowState>, now: Nanos) {
         let Some(map) = &mut self.0 else { return };

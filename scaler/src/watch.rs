@@ -197,7 +197,7 @@ mod tests {
 
     use super::*;
 
-    const HELLO: WatchLine = WatchLine::Hello { start: None, version: 0, members: Vec::new() };
+    const HELLO: WatchLine = WatchLine::Hello { start: None, map: None, version: 0, members: Vec::new() };
 
     fn of(host: u32) -> Watcher {
         Some(HostInfo { host: HostId(host), data: "10.0.0.1:80".to_owned(), admin: "10.0.0.1:81".to_owned() })

@@ -51,10 +51,15 @@ impl Role {
     pub fn ended(&mut self) -> Option<i32> {
         let mut status: Option<ExitStatus> = None;
         eventually(SOON, "the end of a role", || {
-            status = self.child.try_wait().expect("its status");
+            status = self.has_ended();
             status.is_some()
         });
         status.and_then(|status| status.code())
+    }
+
+    /// How it has ended, if it has.
+    pub fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("its status")
     }
 }
 

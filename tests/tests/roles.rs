@@ -6,6 +6,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use galton_core::{HostId, Nanos};
+use galton_runtime::load_map::LoadMap;
 use galton_tests::role::Role;
 use galton_tests::{Galton, SOON, eventually};
 use serde_json::{Value, json};
@@ -35,9 +37,18 @@ fn scaler(galton: &Galton) -> Role {
     Role::start(&mut command)
 }
 
+fn scaler_at(galton: &Galton, admin: &str) -> Role {
+    let args = ["scaler", "--autostart", "--scenario", "scenario.json", "--map", "load.map", "--admin", admin];
+    Role::start(&mut galton.command(&args))
+}
+
 fn proxy(galton: &Galton, scaler: &Role) -> Role {
-    let args = ["proxy", "--host", "auto", "--scenario", "scenario.json", "--map", "load.map", "--scaler"];
-    Role::start(&mut galton.command(&[&args[..], &[scaler.admin()]].concat()))
+    proxy_of(galton, &["--host", "auto"], scaler.admin())
+}
+
+fn proxy_of(galton: &Galton, flags: &[&str], scaler: &str) -> Role {
+    let args = ["proxy", "--scenario", "scenario.json", "--map", "load.map", "--scaler", scaler];
+    Role::start(&mut galton.command(&[&args[..], flags].concat()))
 }
 
 fn galton() -> Galton {
@@ -127,14 +138,44 @@ fn a_scaler_that_comes_back_begins_another_run_and_ends_the_old_proxies() {
     let mut old = proxy(&galton, &first);
     eventually(SOON, "the old proxy serves", || get(old.data(), "/").is_some_and(|(status, _)| status == 200));
     first.end(rustix::process::Signal::KILL);
-    let second = Role::start(
-        galton
-            .command(&["scaler", "--autostart", "--scenario", "scenario.json", "--map", "load.map"])
-            .args(["--admin", &admin]),
-    );
+    let second = scaler_at(&galton, &admin);
     assert_eq!(old.ended(), Some(1), "so that a restart policy starts it again");
     let new = proxy(&galton, &second);
     eventually(SOON, "the new proxy serves", || get(new.data(), "/").is_some_and(|(status, _)| status == 200));
+}
+
+#[test]
+fn a_proxy_that_is_there_before_its_scaler_joins_the_load_map_of_its_run() {
+    for is_left in [false, true] {
+        let galton = galton();
+        let map = galton.dir().join("load.map");
+        if is_left {
+            LoadMap::create(&map, 8, 3, 1, 0).unwrap();
+        }
+        // Kept until the scaler takes it: nobody else is given this port.
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let admin = port.local_addr().unwrap().to_string();
+        let mut proxy = proxy_of(&galton, &["--host", "0"], &admin);
+        drop(port);
+        let _scaler = scaler_at(&galton, &admin);
+        eventually(SOON, "the proxy serves", || {
+            assert_eq!(proxy.has_ended(), None, "an old map: {is_left}");
+            get(proxy.data(), "/").is_some_and(|(status, _)| status == 200)
+        });
+        let taken = LoadMap::open(&map).unwrap().join(HostId(0), Nanos::ZERO);
+        assert!(taken.is_err_and(|why| why.to_string().contains("joined already")), "an old map: {is_left}");
+    }
+}
+
+#[test]
+fn a_scaler_whose_port_is_taken_leaves_the_load_map_alone() {
+    let galton = galton();
+    let scaler = scaler(&galton);
+    let map = || LoadMap::open(&galton.dir().join("load.map")).unwrap().id();
+    let before = map();
+    let args = ["scaler", "--scenario", "scenario.json", "--map", "load.map", "--admin", scaler.admin()];
+    assert_eq!(galton.output(&args).status.code(), Some(1));
+    assert_eq!(map(), before);
 }
 
 #[test]

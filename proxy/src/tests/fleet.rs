@@ -14,7 +14,8 @@ use galton_runtime::mono_ns;
 use http::Response;
 use tokio::sync::Notify;
 
-use super::rig::{Client, FakeTarget, Rig, channel, full, get, hello, run, until};
+use super::rig::{Client, FakeTarget, Rig, args, channel, full, get, hello, metrics, run, until};
+use crate::app::{assemble, configured};
 
 fn ready(version: u64, at_ns: u64, due_ns: u64, target: &FakeTarget) -> WatchLine {
     WatchLine::Change { version, at_ns, due_ns, change: WireChange::Ready(target.member()) }
@@ -235,6 +236,38 @@ fn a_scaler_that_starts_another_run_ends_the_host() {
         rig.scaler.break_off(hello(Some(rig.t0_ns + 1), 1, &[&second]));
         let ended = (&mut rig.served).await.unwrap();
         assert!(ended.unwrap_err().to_string().contains("another run"));
+    });
+}
+
+#[test]
+fn a_host_joins_the_load_map_of_the_run_and_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = args(dir.path(), "least_conns", ([127, 0, 0, 1], 1).into(), &[]);
+    run(async move {
+        let proxy = assemble(&args, configured(&args).unwrap(), metrics(dir.path()), HostId(0)).unwrap();
+        let fault = |map| format!("{:#}", proxy.share(map).unwrap_err());
+        assert!(fault(Some(7)).contains("No such file"));
+        let path = dir.path().join("map");
+        let earlier = LoadMap::create(&path, 8, 1, 1, 0).unwrap().id();
+        let own = LoadMap::create(&path, 8, 1, 1, 0).unwrap().id();
+        assert!(fault(Some(earlier)).contains(&format!("of another run: its id is {own}")));
+        assert!(fault(None).contains("load_balancer.architecture"));
+        let start = Start { t0_ns: mono_ns() };
+        assert!(proxy.begin(start, 1, &[]).unwrap_err().to_string().contains("which load map"));
+        proxy.share(Some(own)).unwrap();
+        proxy.begin(start, 1, &[]).unwrap();
+        let taken = LoadMap::open(&path).unwrap().join(HostId(0), Nanos::ZERO);
+        assert!(taken.unwrap_err().to_string().contains("joined already"));
+    });
+}
+
+#[test]
+fn a_load_map_of_another_run_ends_the_host() {
+    run(async {
+        let mut rig = Rig::connect("least_conns", None, &[]).await;
+        rig.scaler.break_off(hello(Some(mono_ns()), 1, &[]));
+        let ended = (&mut rig.served).await.unwrap();
+        assert!(ended.unwrap_err().to_string().contains("the scaler has no load map"));
     });
 }
 

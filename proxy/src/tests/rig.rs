@@ -232,6 +232,13 @@ impl FakeScaler {
         scaler
     }
 
+    /// From now on a watch begins with the word that this is the load map.
+    pub(super) fn shares(&self, id: u64) {
+        if let WatchLine::Hello { map, .. } = &mut *self.hello.borrow_mut() {
+            *map = Some(id);
+        }
+    }
+
     /// Says a line on the watch.
     pub(super) fn say(&self, line: &WatchLine) {
         self.stream.borrow().as_ref().expect("watched").send(encode(line)).unwrap();
@@ -259,7 +266,7 @@ fn encode(line: &WatchLine) -> Bytes {
 
 pub(super) fn hello(t0_ns: Option<u64>, version: u64, targets: &[&FakeTarget]) -> WatchLine {
     let members = targets.iter().map(|target| target.member()).collect();
-    WatchLine::Hello { start: t0_ns.map(|t0_ns| Start { t0_ns }), version, members }
+    WatchLine::Hello { start: t0_ns.map(|t0_ns| Start { t0_ns }), map: None, version, members }
 }
 
 // === the proxy ===
@@ -325,6 +332,7 @@ impl Rig {
         let args = args(dir.path(), scenario, scaler.addr, flags);
         let scenario = configured(&args).unwrap();
         let map = load_map(dir.path(), &scenario, targets);
+        scaler.shares(map.id());
         let listener = galton_runtime::role::bind(([127, 0, 0, 1], 0).into()).unwrap();
         let addr = listener.local_addr().unwrap();
         let ready = Arc::new(AtomicBool::new(false));

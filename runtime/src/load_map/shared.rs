@@ -11,10 +11,11 @@ use super::scan;
 
 const MAGIC: u64 = u64::from_be_bytes(*b"galtonlm");
 /// The layout's version.
-const LAYOUT: u64 = 2 << 32;
+const LAYOUT: u64 = 3 << 32;
 
 // Words of the header, by cache line: what never changes, what every update writes, the injected lock.
 const SHAPE_AT: usize = 2;
+const ID_AT: usize = 6;
 const CHANGING_AT: usize = 8;
 const CLAIM_AT: usize = 16;
 const HEADER: usize = 24;
@@ -100,14 +101,15 @@ impl Layout {
 // === impl Shared ===
 
 impl Shared {
-    /// Makes a map of this shape out of an empty file.
-    pub(super) fn create(file: File, shape: Shape) -> io::Result<Self> {
+    /// Makes a map of this shape and id out of an empty file.
+    pub(super) fn create(file: File, shape: Shape, id: u64) -> io::Result<Self> {
         shape.check()?;
         let memory = Memory::create(file, Layout::of(shape).words)?;
         let words = [shape.rows, shape.hosts, shape.limit, shape.idle_threshold];
         for (word, value) in memory.words()[SHAPE_AT..].iter().zip(words) {
             word.store(value.into(), Ordering::Relaxed);
         }
+        memory.words()[ID_AT].store(id, Ordering::Relaxed);
         memory.words()[1].store(LAYOUT, Ordering::Relaxed);
         memory.words()[0].store(MAGIC, Ordering::Release);
         Self::seated(memory, shape)
@@ -153,6 +155,11 @@ impl Shared {
 
     fn words(&self) -> &[AtomicU64] {
         self.memory.words()
+    }
+
+    /// What tells this map from every other one.
+    pub(super) fn id(&self) -> u64 {
+        self.words()[ID_AT].load(Ordering::Relaxed)
     }
 
     /// The lock over updates, which is the version too: see `lock`.

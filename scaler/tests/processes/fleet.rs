@@ -40,7 +40,7 @@ const T3: TargetId = TargetId(3);
 fn the_initial_fleet_comes_up_and_hosts_learn_it_in_order() {
     let scaler = Setup::new(scenario()).announced();
     let (mut host, mut observer) = (scaler.watch(Some(1)), scaler.watch(None));
-    let WatchLine::Hello { start: None, version: 0, members } = host.next() else { panic!("no Hello first") };
+    let WatchLine::Hello { start: None, version: 0, members, .. } = host.next() else { panic!("no Hello first") };
     assert_eq!(ids(&members), ["t-001", "t-002"]);
     assert!(matches!(observer.next(), WatchLine::Hello { start: None, .. }));
     assert_eq!(scaler.get("/readyz").0, 200, "Hello comes when the initial fleet is up");
@@ -56,7 +56,7 @@ fn the_initial_fleet_comes_up_and_hosts_learn_it_in_order() {
     assert_eq!(observer.next(), WatchLine::Start(start));
 
     let mut late = scaler.watch(Some(0));
-    let WatchLine::Hello { start: Some(late_start), version: 2, members } = late.next() else { panic!("no Hello") };
+    let WatchLine::Hello { start: Some(late_start), version: 2, members, .. } = late.next() else { panic!("no Hello") };
     assert_eq!((late_start, members.len()), (start, 2));
     assert!(matches!(late.next(), WatchLine::Snapshot { version: 2, .. }));
 
@@ -275,8 +275,10 @@ fn hosts_of_least_connections_share_a_map_that_follows_the_fleet() {
     scenario["load_balancer"]["architecture"] = json!("least_conns");
     let scaler = Setup::new(scenario).announced();
     let map = LoadMap::open(&scaler.run_file("load.map")).unwrap();
+    let id = map.id();
     let mut map = map.join(galton_core::HostId(0), Nanos::ZERO).unwrap();
     assert_eq!(map.ready(), 0, "before T0");
+    assert!(matches!(scaler.watch(None).next(), WatchLine::Hello { map: Some(said), .. } if said == id));
     until("the initial fleet", || (scaler.get("/readyz").0 == 200).then_some(()));
     assert_eq!(scaler.start().0, 200);
     assert_eq!(map.ready(), 2);
