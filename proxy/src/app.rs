@@ -33,7 +33,6 @@ use crate::recording::Recording;
 use crate::server::{Capacity, Server};
 use crate::threads::{self, Thread};
 use crate::upstream::Upstreams;
-use crate::wake::WakeSocket;
 use crate::watch::Watch;
 
 /// `galton proxy`: one load-balancer host.
@@ -172,7 +171,6 @@ pub(crate) fn assemble(args: &Args, scenario: Scenario, metrics: Rc<Metrics>, ho
         posts: Rc::new(Posts::default()),
         records: records(args, host).as_deref().map(RecordWriter::create).transpose()?.into(),
         recording: args.recording,
-        wakes: map.map(|map| WakeSocket::bind(map, host)).transpose().context("cannot bind the wake socket")?,
         metrics,
     };
     Ok(Proxy::new(scenario, args.role.time_scale, Rc::new(outside), map.cloned()))
@@ -200,15 +198,15 @@ pub(crate) async fn serve(
     let Args { limits, scaler, .. } = args;
     let mut watch = spawn_local(Watch::new(Rc::clone(&proxy), scaler.clone(), info, Rc::clone(&ready)).run());
     spawn_local(speak(Rc::clone(&proxy), scaler));
-    spawn_local(wakes(Rc::clone(&proxy)));
-    let outside = Rc::clone(&proxy.outside);
-    let server = Server::new(proxy, limits, capacity).context("cannot make the data port")?;
+    let server = Server::new(Rc::clone(&proxy), limits, capacity).context("cannot make the data port")?;
+    let leave = || proxy.engine().iter().for_each(|engine| engine.leave());
     let cause = tokio::select! {
         cause = shutdown.wait() => cause,
         fatal = &mut watch => {
             let fatal = fatal.context("the watch panicked")?;
             drop(listeners);
             server.drain().await;
+            leave();
             return Err(fatal);
         }
         never = server.accept_all(&listeners) => match never {},
@@ -217,12 +215,13 @@ pub(crate) async fn serve(
     ready.set(false);
     tracing::info!(?cause, "stopping");
     if cause == Cause::Orphaned {
+        leave();
         return Ok(ExitCode::FAILURE);
     }
     if !server.drain().await {
         tracing::warn!("requests were still in flight after {} ms", limits.drain_timeout_ms);
     }
-    outside.wakes.iter().for_each(WakeSocket::unlink);
+    leave();
     Ok(ExitCode::SUCCESS)
 }
 
@@ -240,16 +239,6 @@ async fn speak(proxy: Rc<Proxy>, scaler: String) {
         }
     };
     posts::run(posts, scaler, proxy.outside.host, heard).await;
-}
-
-/// Serves this host's queue when another host says so.
-async fn wakes(proxy: Rc<Proxy>) {
-    let Some(wakes) = &proxy.outside.wakes else { return };
-    while let Ok(()) = wakes.woken().await {
-        if let Some(engine) = proxy.engine() {
-            engine.feed(Input::Wake);
-        }
-    }
 }
 
 /// The most descriptors this process may have, after asking for as many as it may ask for.

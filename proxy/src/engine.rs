@@ -10,6 +10,7 @@ use galton_core::host::{AttemptEnd, Effect, Endpoint, Host, Input, ScaleUpAnswer
 use galton_core::record::Decision;
 use galton_core::table::LoadTable;
 use galton_core::{CallId, HostId, Nanos, Scenario};
+use galton_runtime::load_map::WakeSocket;
 use galton_runtime::records::RecordWriter;
 use galton_runtime::timer::{Timer, TimerKey};
 use galton_runtime::{ScenarioClock, mono_ns};
@@ -20,7 +21,6 @@ use crate::metrics::Metrics;
 use crate::posts::{Post, Posts};
 use crate::recording::Recording;
 use crate::upstream::Upstreams;
-use crate::wake::WakeSocket;
 use crate::{counts, limits};
 
 /// What a host acts upon.
@@ -38,8 +38,6 @@ pub(crate) struct Outside {
     pub(crate) records: RefCell<Option<RecordWriter>>,
     /// Of which requests.
     pub(crate) recording: Recording,
-    /// The way to the other hosts' queues.
-    pub(crate) wakes: Option<WakeSocket>,
     /// What is counted.
     pub(crate) metrics: Rc<Metrics>,
 }
@@ -50,6 +48,8 @@ pub(crate) struct Engine {
     pub(crate) clock: ScenarioClock,
     /// What it acts upon.
     pub(crate) outside: Rc<Outside>,
+    /// The way to the other hosts' queues, and from them; none with a policy that shares nothing.
+    wakes: Option<WakeSocket>,
     /// The open calls.
     pub(crate) calls: RefCell<Calls>,
     machine: RefCell<Box<dyn Machine>>,
@@ -91,13 +91,19 @@ impl<T: LoadTable> Machine for HostAndTable<T> {
 
 impl Engine {
     /// A host that runs from now on.
-    pub(crate) fn begin<T: LoadTable + 'static>(begin: &Beginning<'_>, table: T, outside: Rc<Outside>) -> Rc<Self> {
+    pub(crate) fn begin<T: LoadTable + 'static>(
+        begin: &Beginning<'_>,
+        table: T,
+        wakes: Option<WakeSocket>,
+        outside: Rc<Outside>,
+    ) -> Rc<Self> {
         let mut effects = Vec::new();
         let now = begin.clock.now();
         let host = Host::new(outside.host, begin.scenario, now, begin.version, begin.members, &mut effects);
         let engine = Rc::new(Self {
             clock: begin.clock,
             outside,
+            wakes,
             calls: RefCell::default(),
             machine: RefCell::new(Box::new(HostAndTable { host, table })),
             timers: RefCell::default(),
@@ -122,6 +128,22 @@ impl Engine {
             next = follow_ups.pop_front();
         }
         self.scratch.set(effects);
+    }
+
+    /// Serves this host's queue whenever another host says so.
+    pub(crate) async fn listen(self: Rc<Self>) {
+        let Some(wakes) = &self.wakes else { return };
+        loop {
+            match wakes.woken().await {
+                Ok(()) => self.feed(Input::Wake),
+                Err(error) => return tracing::error!(%error, "other hosts cannot wake this one any more"),
+            }
+        }
+    }
+
+    /// This host goes: nobody is to wake it any more.
+    pub(crate) fn leave(&self) {
+        self.wakes.iter().for_each(WakeSocket::unlink);
     }
 
     /// Gives an attempt back.
@@ -254,7 +276,7 @@ impl Engine {
     }
 
     fn wake(&self, host: HostId) {
-        if let Some(wakes) = &self.outside.wakes {
+        if let Some(wakes) = &self.wakes {
             wakes.send(host);
         }
     }

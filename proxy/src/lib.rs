@@ -42,7 +42,6 @@ mod threads;
 mod turns;
 mod upstream;
 mod verdict;
-mod wake;
 mod watch;
 
 pub use app::{Args, run};

@@ -11,6 +11,7 @@ use galton_core::table::BucketTable;
 use galton_core::wire::{Member, Start};
 use galton_runtime::ScenarioClock;
 use galton_runtime::load_map::LoadMap;
+use tokio::task::spawn_local;
 
 use crate::engine::{Beginning, Engine, Outside};
 
@@ -75,11 +76,17 @@ impl Proxy {
         let beginning = Beginning { scenario: &self.scenario, clock, version, members: &members };
         let outside = Rc::clone(&self.outside);
         let engine = match self.map.borrow_mut().take() {
-            Some(map) => Engine::begin(&beginning, map.join(self.outside.host, clock.now())?, outside),
+            Some(map) => {
+                let table = map.join(outside.host, clock.now())?;
+                // Not before: the socket is that of whoever has joined.
+                let wakes = table.wake_socket()?;
+                Engine::begin(&beginning, table, Some(wakes), outside)
+            }
             None if self.map_file.is_some() => bail!("the scaler did not say which load map is its own"),
             // A private table that stays empty: nothing is shared.
-            None => Engine::begin(&beginning, BucketTable::new(0, 0), outside),
+            None => Engine::begin(&beginning, BucketTable::new(0, 0), None, outside),
         };
+        spawn_local(Rc::clone(&engine).listen());
         tracing::info!(t0_ns = start.t0_ns, targets = members.len(), "the run starts");
         self.engine.set(engine).expect("it was empty above, and nothing here waits");
         Ok(())

@@ -23,9 +23,11 @@ mod shared;
 #[cfg(test)]
 #[cfg(not(galton_loom))]
 mod tests;
+mod wake;
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use anyhow::{Context, ensure};
@@ -35,11 +37,14 @@ use galton_core::{HostId, Incarnation, Nanos, TargetId};
 use crate::clock::unix_ns;
 use index::{Index, NEVER};
 use shared::{Shape, Shared};
+pub use wake::WakeSocket;
+use wake::Wakes;
 
 /// A load map, as the scaler has it, and a proxy before it joins.
 #[derive(Debug)]
 pub struct LoadMap {
     index: Index,
+    wakes: Arc<Wakes>,
 }
 
 /// A load map as one host has it. The host's number is taken until this is dropped or its process dies.
@@ -47,6 +52,7 @@ pub struct LoadMap {
 pub struct HostMap {
     index: Index,
     host: HostId,
+    wakes: Arc<Wakes>,
 }
 
 // === impl LoadMap ===
@@ -65,9 +71,10 @@ impl LoadMap {
             let id = unix_ns();
             let index = Index { shared: Shared::create(file, Shape { rows, hosts, limit, idle_threshold }, id)? };
             index.shared.waiting().iter().for_each(|since| since.store(NEVER, Relaxed));
+            let wakes = Arc::new(Wakes::open(path, id)?);
             // Under its name only when it is complete; a map of that name goes on for those who have it.
             std::fs::rename(&new, path)?;
-            std::io::Result::Ok(Self { index })
+            std::io::Result::Ok(Self { index, wakes })
         };
         make().with_context(|| format!("cannot create the load map {}", path.display()))
     }
@@ -75,11 +82,14 @@ impl LoadMap {
     /// Opens a map. A file that is not a map, or not a whole one, is an error. What a damaged one has of an index is built
     /// again, as for one that a process left in the middle of an update: only rows and cells are believed.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
-        let open = || Shared::open(File::options().read(true).write(true).open(path)?);
-        let shared = open().with_context(|| format!("cannot open the load map {}", path.display()))?;
-        let index = Index { shared };
-        index.lock().write(|| index.rebuild());
-        Ok(Self { index })
+        let open = || {
+            let shared = Shared::open(File::options().read(true).write(true).open(path)?)?;
+            let wakes = Arc::new(Wakes::open(path, shared.id())?);
+            std::io::Result::Ok(Self { index: Index { shared }, wakes })
+        };
+        let map = open().with_context(|| format!("cannot open the load map {}", path.display()))?;
+        map.index.lock().write(|| map.index.rebuild());
+        Ok(map)
     }
 
     /// What tells this map from every other one, also from an earlier one of its name.
@@ -91,7 +101,7 @@ impl LoadMap {
     ///
     /// An error if the map has no room for this host, or if a living process has this number.
     pub fn join(self, host: HostId, now: Nanos) -> anyhow::Result<HostMap> {
-        let index = self.index;
+        let Self { index, wakes } = self;
         let hosts = index.shared.shape.hosts;
         ensure!(host.0 < hosts, "host {host} cannot join a load map of {hosts} hosts");
         let held = index.lock();
@@ -99,7 +109,7 @@ impl LoadMap {
         index.clear(&held, host, now);
         index.shared.joined()[host.0 as usize].store(1, Relaxed);
         drop(held);
-        Ok(HostMap { index, host })
+        Ok(HostMap { index, host, wakes })
     }
 
     /// Gives back, at `now`, what hosts held that joined and have died or left since the last call; says which.
@@ -126,6 +136,7 @@ impl LoadMap {
         }
         self.index.clear(&held, host, now);
         shared.joined()[host.0 as usize].store(0, Relaxed);
+        self.wakes.unlink(host);
         if let Err(error) = shared.disown(host.0) {
             tracing::error!(%host, %error, "cannot give a dead host's number back");
         }
@@ -159,6 +170,19 @@ impl FleetRows for LoadMap {
 }
 
 // === impl HostMap ===
+
+impl HostMap {
+    /// The socket on which this host is woken: a file beside the map.
+    ///
+    /// # Errors
+    /// It cannot be made there.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn wake_socket(&self) -> anyhow::Result<WakeSocket> {
+        WakeSocket::bind(Arc::clone(&self.wakes), self.host).context("cannot bind the wake socket beside the load map")
+    }
+}
 
 impl Drop for HostMap {
     fn drop(&mut self) {

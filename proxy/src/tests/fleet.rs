@@ -354,7 +354,7 @@ fn another_host_wakes_the_queue() {
             until("it waits", || other.longest_waiting(true) == Some(HostId(0))).await;
             assert_eq!(rig.count("dispatches_total", ""), 0);
             other.release(HostId(1), slot, Nanos::ZERO);
-            crate::wake::WakeSocket::bind(&rig.map_path(), HostId(1)).unwrap().send(HostId(0));
+            other.wake_socket().unwrap().send(HostId(0));
         };
         let (reply, ()) = tokio::join!(client.call(get()), freeing);
         assert_eq!(reply.unwrap().status, 200);

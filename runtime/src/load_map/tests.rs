@@ -180,6 +180,67 @@ fn rows_are_used_again() {
     assert_eq!(machine.ready(), 2);
 }
 
+/// Whether the host is woken within the time that anything may take.
+async fn is_woken(socket: &WakeSocket) -> bool {
+    tokio::time::timeout(std::time::Duration::from_secs(20), socket.woken()).await.is_ok_and(|woken| woken.is_ok())
+}
+
+#[tokio::test]
+async fn hosts_wake_each_other_however_long_the_path_is() {
+    let dir = TempDir::new().unwrap();
+    let deep = (0..10).fold(dir.path().to_owned(), |path, _| path.join("directory-of-forty-characters-in-its-name"));
+    std::fs::create_dir_all(&deep).unwrap();
+    let path = deep.join("a-map-with-a-name-that-has-room-in-no-address-of-a-socket-".repeat(3));
+    let _fleet = LoadMap::create(&path, 8, 3, 1, 1).unwrap();
+    let [one, other] = [0, 1].map(|host| LoadMap::open(&path).unwrap().join(HostId(host), Nanos::ZERO).unwrap());
+    let [one, other] = [&one, &other].map(|map| map.wake_socket().unwrap());
+    one.send(HostId(2));
+    one.send(HostId(1));
+    assert!(is_woken(&other).await);
+    other.send(HostId(0));
+    assert!(is_woken(&one).await);
+}
+
+#[tokio::test]
+async fn a_wake_socket_goes_with_its_host_and_no_other() {
+    let mut machine = Machine::new(8, 2, 1, 1);
+    let names = |dir: &TempDir| {
+        let files = std::fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+        files.filter(|name| name != "map").collect::<Vec<_>>()
+    };
+    let socket = machine.host(HostId(1)).wake_socket().unwrap();
+    let name = format!("wake-{}-1", machine.fleet.id());
+    assert_eq!(names(&machine.dir), [&*name]);
+    // Another process that takes itself for this host, and another run at the same place.
+    let open = || LoadMap::open(&machine.dir.path().join("map")).unwrap();
+    assert!(open().join(HostId(1), Nanos::ZERO).is_err());
+    let mut fleet = LoadMap::create(&machine.dir.path().join("map"), 8, 2, 1, 1).unwrap();
+    let next = join(&machine.dir, 1);
+    let nexts = next.wake_socket().unwrap();
+    drop(next);
+    assert_eq!(fleet.reap(Nanos(1)), [HostId(1)]);
+    assert_eq!(names(&machine.dir), [&*name]);
+    machine.host(HostId(0)).wake_socket().unwrap().send(HostId(1));
+    assert!(is_woken(&socket).await);
+    drop(nexts);
+
+    machine.hosts[1] = None;
+    assert_eq!(machine.fleet.reap(Nanos(1)), [HostId(1)]);
+    assert!(!names(&machine.dir).contains(&name));
+}
+
+#[tokio::test]
+async fn a_wake_socket_of_the_dead_is_taken_over() {
+    let mut machine = Machine::new(8, 2, 1, 1);
+    let left = machine.host(HostId(1)).wake_socket().unwrap();
+    machine.hosts[1] = None;
+    machine.hosts[1] = Some(join(&machine.dir, 1));
+    let socket = machine.host(HostId(1)).wake_socket().unwrap();
+    drop(left);
+    machine.host(HostId(0)).wake_socket().unwrap().send(HostId(1));
+    assert!(is_woken(&socket).await);
+}
+
 /// Three targets, of which one slot at the second is taken.
 fn one_taken() -> (Machine, Slot) {
     let mut machine = Machine::new(8, 1, 2, 1);
