@@ -130,12 +130,12 @@ impl Engine {
         self.scratch.set(effects);
     }
 
-    /// Serves this host's queue whenever another host says so.
+    /// Serves this host's queue whenever another process says so.
     pub(crate) async fn listen(self: Rc<Self>) {
         let Some(wakes) = &self.wakes else { return };
         loop {
             match wakes.woken().await {
-                Ok(()) => self.feed(Input::Wake),
+                Ok(most) => self.feed(Input::Wake { most }),
                 Err(error) => return tracing::error!(%error, "other hosts cannot wake this one any more"),
             }
         }
@@ -197,7 +197,7 @@ impl Engine {
                 self.outside.posts.push(Post::Released(target));
             }
             Effect::ReadCounts { targets, window } => counts::read(Rc::clone(self), targets, window),
-            Effect::Wake { host } if host == self.outside.host => return Some(Input::Wake),
+            Effect::Wake { host } if host == self.outside.host => return Some(Input::Wake { most: 1 }),
             Effect::Wake { host } => self.wake(host),
             Effect::Record { decision, .. } => self.record(&decision),
         }

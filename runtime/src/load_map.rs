@@ -117,6 +117,22 @@ impl LoadMap {
         (0..self.index.shared.shape.hosts).map(HostId).filter(|host| self.bury(*host, now)).collect()
     }
 
+    /// How many hosts have been buried so far: by [`Self::reap`], or by the next one of their number.
+    pub fn buried(&self) -> u64 {
+        self.index.shared.buried().load(Relaxed)
+    }
+
+    /// Wakes every host that waits, for as many slots as are free. A host that releases a slot wakes one; a dead one wakes
+    /// nobody, and others may have woken it in vain.
+    pub fn wake_all(&self) {
+        let room = self.index.room().min(u32::MAX.into()) as u32;
+        if room == 0 {
+            return;
+        }
+        let waiting = self.index.shared.waiting().iter().zip(0..).filter(|(since, _)| since.load(Relaxed) != NEVER);
+        waiting.for_each(|(_, host)| self.wakes.send(HostId(host), &room.to_ne_bytes()));
+    }
+
     /// Whether this host had joined and nobody owns it any more; then what it held has been given back.
     fn bury(&self, host: HostId, now: Nanos) -> bool {
         let shared = &self.index.shared;

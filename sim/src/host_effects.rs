@@ -91,7 +91,7 @@ impl<O: Observer> Edge<'_, O> {
             Effect::Forget { .. } => {}
             Effect::AskScaleUp { .. } | Effect::AskScaleDown { .. } | Effect::Released { .. } => return Some(effect),
             Effect::ReadCounts { targets, window } => self.read_counts(host, targets, window),
-            Effect::Wake { host } => self.queue.push(self.now, Event::Host(host, Box::new(Input::Wake))),
+            Effect::Wake { host } => self.queue.push(self.now, Event::Host(host, Box::new(Input::Wake { most: 1 }))),
             Effect::Answer { call, outcome, attempts, target, overhead } => {
                 let at = self.now;
                 self.answer(host, call, Answer { at, outcome, attempts, target, overhead });

@@ -4,12 +4,14 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use galton_core::table::FleetRows;
 use galton_core::{HostId, Nanos};
 use galton_runtime::load_map::LoadMap;
 use galton_tests::role::Role;
 use galton_tests::{Galton, SOON, eventually};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 /// Status and body of a GET.
@@ -21,6 +23,14 @@ fn get(addr: &str, path: &str) -> Option<(u16, String)> {
     stream.read_to_string(&mut text).ok()?;
     let status = text.get(9..12)?.parse().ok()?;
     Some((status, text.split_once("\r\n\r\n")?.1.to_owned()))
+}
+
+/// A request that a target is to hold for so long.
+fn asked(addr: &str, hold: Duration) -> TcpStream {
+    let mut stream = TcpStream::connect(addr).unwrap();
+    let hold_ns = hold.as_nanos();
+    write!(stream, "GET / HTTP/1.1\r\nhost: {addr}\r\ngalton-hold-ns: {hold_ns}\r\ngalton-cpu: 0\r\n\r\n").unwrap();
+    stream
 }
 
 fn json_of(addr: &str, path: &str) -> Value {
@@ -127,7 +137,7 @@ fn the_threads_of_a_proxy_are_hosts_behind_one_port() {
     let files = ["records.0", "records.1"].map(|name| galton.dir().join(name));
     assert!(files.iter().all(|file| file.exists()), "each host has its own");
 
-    assert_eq!(proxy.end(rustix::process::Signal::TERM), Some(0), "both threads end");
+    assert_eq!(proxy.end(Signal::TERM), Some(0), "both threads end");
 }
 
 #[test]
@@ -137,7 +147,7 @@ fn a_scaler_that_comes_back_begins_another_run_and_ends_the_old_proxies() {
     let admin = first.admin().to_owned();
     let mut old = proxy(&galton, &first);
     eventually(SOON, "the old proxy serves", || get(old.data(), "/").is_some_and(|(status, _)| status == 200));
-    first.end(rustix::process::Signal::KILL);
+    first.end(Signal::KILL);
     let second = scaler_at(&galton, &admin);
     assert_eq!(old.ended(), Some(1), "so that a restart policy starts it again");
     let new = proxy(&galton, &second);
@@ -176,6 +186,42 @@ fn a_scaler_whose_port_is_taken_leaves_the_load_map_alone() {
     let args = ["scaler", "--scenario", "scenario.json", "--map", "load.map", "--admin", scaler.admin()];
     assert_eq!(galton.output(&args).status.code(), Some(1));
     assert_eq!(map(), before);
+}
+
+#[test]
+fn what_a_killed_proxy_held_goes_to_those_who_wait_at_another() {
+    let galton = Galton::new(env!("CARGO_BIN_EXE_galton-under-test"));
+    let scenario = json!({
+        "traffic": {"timeout_ms": 100_000},
+        "load_balancer": {"architecture": "least_conns", "hosts": 2,
+            "no_capacity": {"mode": "queue", "depth": 9, "timeout_ms": 90_000}},
+        "targets": {"initial_count": 3, "max_concurrency_per_target": 1},
+        "scaling": {"min_targets": 3, "max_targets": 3}
+    });
+    galton.file("scenario.json", &scenario.to_string());
+    let scaler = scaler(&galton);
+    let [mut victim, other] = ["0", "1"].map(|host| proxy_of(&galton, &["--host", host], scaler.admin()));
+    for proxy in [&victim, &other] {
+        eventually(SOON, "a healthy proxy", || get(proxy.admin(), "/readyz").is_some_and(|(status, _)| status == 200));
+    }
+    let map = LoadMap::open(&galton.dir().join("load.map")).unwrap();
+    let _held = [(); 3].map(|()| asked(victim.data(), Duration::from_secs(80)));
+    eventually(SOON, "every slot is taken", || map.total_in_flight() == 3);
+    // Two wait longer than the first of them takes: one wake would be too few.
+    let mut waiting = [(); 3].map(|()| asked(other.data(), Duration::from_secs(4)));
+    let received = || get(other.admin(), "/metrics").unwrap().1.contains("galton_proxy_received_total{proxy=\"1\"} 3");
+    eventually(SOON, "three wait", received);
+    assert_eq!(map.total_in_flight(), 3);
+    victim.end(Signal::KILL);
+    let began = Instant::now();
+    for stream in &mut waiting {
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).unwrap();
+        assert_eq!(&head, b"HTTP/1.1 200");
+    }
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(8), "{took:?}: they were served one after the other");
 }
 
 #[test]

@@ -59,8 +59,11 @@ pub enum Input {
         /// Per target that answered: accepted within the idle window (up to the threshold), and in flight.
         counts: Vec<(TargetId, IdleCounts)>,
     },
-    /// Another host released a slot and this host's queue has waited longest.
-    Wake,
+    /// Slots are free: another host released one and this host's queue has waited longest, or one died that held some.
+    Wake {
+        /// How many of its queue this host may try.
+        most: u32,
+    },
 }
 
 /// A request that has arrived.
@@ -231,7 +234,7 @@ pub enum Effect {
         /// Over how long to count what was accepted.
         window: Nanos,
     },
-    /// Feed [`Input::Wake`] to that host.
+    /// Feed [`Input::Wake`] to that host, for one.
     Wake {
         /// Which.
         host: HostId,

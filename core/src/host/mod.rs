@@ -119,7 +119,7 @@ impl Host {
             Input::ScaleUp { call, answer } => self.scale_up_answer(call, answer, cx),
             Input::ScaleDown { target } => self.scale_down_answer(target),
             Input::Counts { counts } => self.propose_unused(counts, cx),
-            Input::Wake => self.serve_queue(1, cx),
+            Input::Wake { most } => self.serve_queue(most, cx),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The queue of a host: first in, first out, bounded in length and in time.
 //!
-//! With least connections any release wakes the host whose head has waited longest. With round robin a host knows only of
+//! With least connections any release wakes the host whose head has waited longest; the death of a host, which releases many,
+//! wakes all that wait. With round robin a host knows only of
 //! its own completions and of fleet changes; one that has nothing in flight has no completion to wait for, and tries its head
 //! when a request arrives or times out in the queue.
 

@@ -7,7 +7,7 @@ use crate::ids::{CallId, HostId, RequestId, TargetId};
 use crate::outcome::RejectReason;
 use crate::record::DecisionKind;
 use crate::scenario::Scenario;
-use crate::table::{BucketTable, FleetRows, RowState};
+use crate::table::{BucketTable, FleetRows, Head, LoadTable, RowState};
 use crate::time::Nanos;
 
 /// A host, its table, and the tickets that it has handed out and not got back.
@@ -337,8 +337,19 @@ fn a_release_wakes_the_host_whose_head_has_waited_longest() {
     let queue = json!({"no_capacity": {"mode": "queue", "depth": 9, "timeout_ms": 100}});
     let mut rig = rig(1, least_conns(queue));
     rig.arrive(ms(1), 1);
-    crate::table::LoadTable::set_waiting(&mut rig.table, HostId(7), Some(crate::table::Head::fresh(ms(2))));
+    rig.table.set_waiting(HostId(7), Some(Head::fresh(ms(2))));
     assert_eq!(rig.end(ms(5), DONE), ["1 ok after 1", "wake 7"]);
+}
+
+#[test]
+fn a_host_that_is_woken_tries_as_many_as_it_is_told_and_there_is_room_for() {
+    let queue = json!({"no_capacity": {"mode": "queue", "depth": 9, "timeout_ms": 100}});
+    let mut rig = rig(2, least_conns(queue));
+    let others = [1, 2].map(|n| rig.table.reserve_at(HostId(7), TargetId(n)).expect("it has room"));
+    (1..=4).for_each(|n| assert!(rig.arrive(ms(n), n).is_empty()));
+    others.into_iter().for_each(|slot| rig.table.release(HostId(7), slot, ms(5)));
+    assert_eq!(rig.on(ms(5), Input::Wake { most: 1 }), ["1 to t-001 as attempt 1"]);
+    assert_eq!(rig.on(ms(6), Input::Wake { most: 3 }), ["2 to t-002 as attempt 1"]);
 }
 
 #[test]

@@ -118,6 +118,13 @@ impl Index {
         self.read(|| positions().map(|at| u64::from(self.counts().get(at).count())).sum()).0
     }
 
+    /// Slots that a pick could take.
+    pub(super) fn room(&self) -> u64 {
+        let free = |lane: Lane| self.limit().saturating_sub(lane.count());
+        let candidates = || (0..self.order().len()).map(|at| self.counts().get(at)).filter(|lane| lane.is_candidate());
+        self.read(|| candidates().map(|lane| u64::from(free(lane))).sum()).0
+    }
+
     /// The part of the order that is in use.
     fn order(&self) -> &[AtomicU64] {
         &self.shared.order()[..self.shared.used().load(Relaxed) as usize]
@@ -216,7 +223,7 @@ impl Index {
         holds.then(|| held.write(|| self.give_back(host, row, position, 1, now)))
     }
 
-    /// Gives back all that a host holds.
+    /// Gives back all that a host holds. If it had joined, it is buried.
     pub(super) fn clear(&self, held: &Guard<'_>, host: HostId, now: Nanos) {
         self.shared.waiting()[host.0 as usize].store(NEVER, Relaxed);
         held.write(|| {
@@ -227,6 +234,8 @@ impl Index {
                 }
             }
         });
+        // Last: of one who dies before this, the next one says it.
+        self.shared.buried().fetch_add(self.shared.joined()[host.0 as usize].load(Relaxed), Relaxed);
     }
 
     pub(super) fn put(&self, target: TargetId, incarnation: Incarnation, state: RowState, now: Nanos) {

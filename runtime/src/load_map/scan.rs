@@ -45,6 +45,10 @@ impl Lane {
         Self(BARRED | count)
     }
 
+    pub(super) const fn is_candidate(self) -> bool {
+        self.0 < BARRED
+    }
+
     /// Barred or not.
     pub(super) const fn count(self) -> u32 {
         self.0 & MOST

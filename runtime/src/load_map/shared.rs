@@ -177,6 +177,11 @@ impl Shared {
         &self.words()[CHANGING_AT + 2]
     }
 
+    /// How many hosts have been buried.
+    pub(super) fn buried(&self) -> &AtomicU64 {
+        &self.words()[CHANGING_AT + 3]
+    }
+
     /// When the injected lock is free.
     pub(super) fn free(&self) -> &AtomicU64 {
         &self.words()[CLAIM_AT]

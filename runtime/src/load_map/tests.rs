@@ -182,7 +182,37 @@ fn rows_are_used_again() {
 
 /// Whether the host is woken within the time that anything may take.
 async fn is_woken(socket: &WakeSocket) -> bool {
-    tokio::time::timeout(std::time::Duration::from_secs(20), socket.woken()).await.is_ok_and(|woken| woken.is_ok())
+    slots_told(socket).await == Some(1)
+}
+
+/// For how many slots.
+async fn slots_told(socket: &WakeSocket) -> Option<u32> {
+    tokio::time::timeout(std::time::Duration::from_secs(20), socket.woken()).await.ok()?.ok()
+}
+
+#[tokio::test]
+async fn after_a_burial_all_that_wait_are_told_of_the_room() {
+    let mut machine = Machine::new(8, 3, 2, 1);
+    (1..=2).for_each(|n| machine.fleet.put(TargetId(n), 0, RowState::Ready, Nanos::ZERO));
+    let _slots = [1, 1, 2, 2].map(|n| machine.reserve_at(HostId(0), TargetId(n)).unwrap());
+    let sockets = [1, 2].map(|host| machine.host(HostId(host)).wake_socket().unwrap());
+    machine.set_waiting(HostId(1), Some(Head::fresh(Nanos(1))));
+    machine.set_waiting(HostId(2), Some(Head { since: Nanos(2), refused: true }));
+    machine.fleet.wake_all();
+    machine.hosts[0] = None;
+    assert_eq!(machine.fleet.buried(), 0);
+    machine.fleet.reap(Nanos(3));
+    assert_eq!((machine.fleet.buried(), machine.fleet.index.room()), (1, 4));
+    machine.fleet.wake_all();
+    for socket in &sockets {
+        assert_eq!(slots_told(socket).await, Some(4), "and nothing before that, without room");
+    }
+    machine.hosts[0] = Some(join(&machine.dir, 0));
+    assert_eq!(machine.fleet.buried(), 1, "a first one has no predecessor");
+    let _slot = machine.reserve_at(HostId(0), TargetId(1)).unwrap();
+    machine.hosts[0] = None;
+    machine.hosts[0] = Some(join(&machine.dir, 0));
+    assert_eq!((machine.fleet.buried(), machine.fleet.index.room()), (2, 4), "the next one of its number buries it");
 }
 
 #[tokio::test]

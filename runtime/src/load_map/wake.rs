@@ -1,4 +1,5 @@
-//! Waking the queue of another host: one empty datagram on a Unix socket beside the map.
+//! Waking the queue of another host: one datagram on a Unix socket beside the map. It is empty for one slot that is free, or
+//! says of how many.
 //!
 //! A socket is named after the map's id and its host's number: it is that of whoever has joined as this host, and of nobody
 //! else. The address of a socket has room for 107 bytes, and the path of a directory may be longer, so names are looked up
@@ -54,8 +55,8 @@ impl Wakes {
     }
 
     /// Wakes that host. One that is gone has nobody waiting.
-    fn send(&self, host: HostId) {
-        if let Err(error) = self.sender.send_to(&[], self.address(host)) {
+    pub(super) fn send(&self, host: HostId, slots: &[u8]) {
+        if let Err(error) = self.sender.send_to(slots, self.address(host)) {
             tracing::debug!(%host, %error, "a wake did not get through");
         }
     }
@@ -78,17 +79,19 @@ impl WakeSocket {
         Ok(Self { socket: tokio::net::UnixDatagram::bind(wakes.address(host))?, host, wakes })
     }
 
-    /// Wakes another host.
+    /// Wakes another host, for one slot.
     pub fn send(&self, host: HostId) {
-        self.wakes.send(host);
+        self.wakes.send(host, &[]);
     }
 
-    /// Completes when this host is woken.
+    /// Completes when this host is woken, with how many slots are free for it to try.
     ///
     /// # Errors
     /// The socket is broken.
-    pub async fn woken(&self) -> io::Result<()> {
-        self.socket.recv(&mut []).await.map(drop)
+    pub async fn woken(&self) -> io::Result<u32> {
+        let mut slots = [0; size_of::<u32>()];
+        let said = self.socket.recv(&mut slots).await?;
+        Ok(if said == slots.len() { u32::from_ne_bytes(slots) } else { 1 })
     }
 
     /// Takes the socket's name away, when this host leaves: nobody is to be woken here any more. To be called while it still

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use crate::support::{Setup, alive, call, kill, until};
+use crate::support::{DEADLINE, Setup, alive, call, kill, until};
 use galton_core::record::FleetWhat;
 use galton_core::wire::{Member, TargetInfo, WatchLine, WireChange, WireScaleUp};
 use galton_core::{CallId, Nanos, TargetId};
@@ -289,6 +289,25 @@ fn hosts_of_least_connections_share_a_map_that_follows_the_fleet() {
     map.release(galton_core::HostId(0), slot, Nanos::from_millis(1));
     assert_eq!(scaler.post("/v1/scale-down", r#"{"target":"t-003"}"#).0, 200);
     assert_eq!(map.ready(), 2);
+}
+
+#[tokio::test]
+async fn hosts_that_wait_are_woken_when_one_dies() {
+    use galton_core::HostId;
+    use galton_core::table::{Head, LoadTable};
+    use galton_runtime::load_map::LoadMap;
+    let mut scenario = scenario();
+    scenario["load_balancer"]["architecture"] = json!("least_conns");
+    scenario["targets"]["max_concurrency_per_target"] = json!(1);
+    let scaler = Setup::new(scenario).args(&["--autostart"]).ready();
+    let open = || LoadMap::open(&scaler.run_file("load.map")).unwrap();
+    let [mut dead, mut waiting] = [0, 1].map(|host| open().join(HostId(host), Nanos::ZERO).unwrap());
+    let _slots = [1, 2].map(|n| dead.reserve_at(HostId(0), TargetId(n)).unwrap());
+    let socket = waiting.wake_socket().unwrap();
+    waiting.set_waiting(HostId(1), Some(Head::fresh(Nanos(1))));
+    drop(dead);
+    let woken = tokio::time::timeout(DEADLINE, socket.woken()).await;
+    assert_eq!(woken.expect("a wake").unwrap(), 2, "for both slots");
 }
 
 #[test]
