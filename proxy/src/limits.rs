@@ -234,6 +234,9 @@ pub(crate) const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Dur
 /// How long a proxy asks for a host number: longer than the scaler keeps one for a proxy that never came.
 pub(crate) const NUMBER: Duration = Duration::from_secs(30);
 
+/// How long a proxy bears that another has its number: longer than one that is being replaced takes to finish and to be missed.
+pub(crate) const TAKEN: Duration = Duration::from_secs(10);
+
 /// What is in flight at SIGTERM may take this long to finish.
 pub(crate) const DRAIN: Duration = Duration::from_secs(5);
 

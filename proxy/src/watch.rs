@@ -6,24 +6,30 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail};
 use bytes::{Buf, Bytes, BytesMut};
 use galton_core::TargetId;
 use galton_core::host::{Change, Input, ScaleUpAnswer};
 use galton_core::wire::{HostInfo, Member, WatchLine, WireChange, WireScaleUp};
+use galton_runtime::load_map::NumberTaken;
 use galton_runtime::mono_ns;
-use http::{Request, header};
-use http_body_util::{BodyExt, Empty};
+use http::{Request, StatusCode, header};
+use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::engine::Engine;
 use crate::limits;
 use crate::proxy::{Proxy, endpoint};
 use crate::ready::Ready;
+
+/// The scaler does not let this host watch, and says why.
+#[derive(Debug, thiserror::Error)]
+#[error("the scaler refuses: {0}")]
+struct Refused(String);
 
 /// This host's end of the stream.
 #[derive(Debug)]
@@ -54,6 +60,7 @@ impl Watch {
     pub(crate) async fn run(self) -> anyhow::Error {
         let (first, longest) = limits::BACKOFF;
         let mut pause = first;
+        let mut patience = None;
         loop {
             let broke = self.follow().await;
             if self.ready.set(false) {
@@ -64,6 +71,14 @@ impl Watch {
             }
             if let Some(engine) = self.proxy.engine() {
                 engine.scaler_lost();
+            }
+            if let Some(error) = broke.as_ref().err().filter(|error| is_refusal(error)) {
+                let until = *patience.get_or_insert_with(|| Instant::now() + limits::TAKEN);
+                if Instant::now() >= until {
+                    return anyhow!("{error:#} (tried for {:?})", limits::TAKEN);
+                }
+            } else {
+                patience = None;
             }
             match broke {
                 Ok(()) => tracing::warn!("the scaler ended the watch, again in {pause:?}"),
@@ -82,8 +97,10 @@ impl Watch {
         let watching = async {
             let request = Request::get(&self.path).header(header::HOST, &self.scaler).body(Empty::<Bytes>::new())?;
             let response = sender.send_request(request).await?;
-            ensure!(response.status().is_success(), "the scaler answered {}", response.status());
-            self.lines(response.into_body()).await
+            match response.status() {
+                status if status.is_success() => self.lines(response.into_body()).await,
+                status => Err(refusal(status, response.into_body()).await),
+            }
         };
         tokio::pin!(watching);
         tokio::select! {
@@ -137,9 +154,12 @@ impl Watch {
         self.takes_part(self.proxy.begin(start, known.0, &known.1))
     }
 
-    /// What this host has to have for the run: an error is its end.
+    /// What this host has to have for the run: an error is its end, but that another has its number.
     fn takes_part(&self, what: anyhow::Result<()>) -> anyhow::Result<()> {
         what.or_else(|error| {
+            if is_refusal(&error) {
+                return Err(error);
+            }
             self.fatal.replace(Some(error));
             bail!("this host cannot take part")
         })
@@ -196,6 +216,21 @@ impl Watch {
             WireScaleUp::StartFailed => ScaleUpAnswer::StartFailed,
         }
     }
+}
+
+/// Whether it is that this host is not let in. That another has its number may pass: it may be a predecessor that ends.
+fn is_refusal(error: &anyhow::Error) -> bool {
+    error.is::<Refused>() || error.is::<NumberTaken>()
+}
+
+/// An answer that is no stream of lines. What the caller is not to blame for is no refusal.
+async fn refusal(status: StatusCode, body: Incoming) -> anyhow::Error {
+    let body = match Limited::new(body, limits::POST_ANSWER_BYTES).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) => return anyhow::Error::from_boxed(error),
+    };
+    let why = String::from_utf8_lossy(&body).trim().to_owned();
+    if status.is_client_error() { Refused(why).into() } else { anyhow!("the scaler answered {status}: {why}") }
 }
 
 /// The host learns a change. One that was held back is an injected delay.

@@ -55,6 +55,11 @@ pub struct HostMap {
     wakes: Arc<Wakes>,
 }
 
+/// A living process has this number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("host {0} has joined already")]
+pub struct NumberTaken(HostId);
+
 // === impl LoadMap ===
 
 impl LoadMap {
@@ -99,13 +104,13 @@ impl LoadMap {
 
     /// Joins as this host, and gives back what a dead predecessor of its number still held, at `now`.
     ///
-    /// An error if the map has no room for this host, or if a living process has this number.
+    /// An error if the map has no room for this host, or [`NumberTaken`].
     pub fn join(self, host: HostId, now: Nanos) -> anyhow::Result<HostMap> {
         let Self { index, wakes } = self;
         let hosts = index.shared.shape.hosts;
         ensure!(host.0 < hosts, "host {host} cannot join a load map of {hosts} hosts");
         let held = index.lock();
-        ensure!(index.shared.own(host.0).context("cannot lock the load map")?, "host {host} has joined already");
+        ensure!(index.shared.own(host.0).context("cannot lock the load map")?, NumberTaken(host));
         index.clear(&held, host, now);
         index.shared.joined()[host.0 as usize].store(1, Relaxed);
         drop(held);

@@ -224,6 +224,50 @@ fn what_a_killed_proxy_held_goes_to_those_who_wait_at_another() {
     assert!(took < Duration::from_secs(8), "{took:?}: they were served one after the other");
 }
 
+/// A proxy as host 0, and where its log goes.
+fn host_0(galton: &Galton, scaler: &Role) -> (Role, std::path::PathBuf) {
+    let args = ["proxy", "--host", "0", "--scenario", "scenario.json", "--map", "load.map", "--scaler", scaler.admin()];
+    let log = galton.dir().join("proxy.log");
+    let mut command = galton.command(&args);
+    (Role::start(command.stderr(std::fs::File::create(&log).unwrap())), log)
+}
+
+fn wake_sockets(galton: &Galton) -> usize {
+    let files = std::fs::read_dir(galton.dir()).unwrap().map(|file| file.unwrap().file_name());
+    files.filter(|name| name.to_string_lossy().starts_with("wake-")).count()
+}
+
+#[test]
+fn a_second_proxy_with_a_number_that_is_taken_is_told_so_and_harms_nobody() {
+    let galton = galton();
+    let scaler = scaler(&galton);
+    let mut first = proxy_of(&galton, &["--host", "0"], scaler.admin());
+    eventually(SOON, "the first serves", || get(first.data(), "/").is_some_and(|(status, _)| status == 200));
+    let (mut second, log) = host_0(&galton, &scaler);
+    assert_eq!(second.ended(), Some(1));
+    let log = std::fs::read_to_string(log).unwrap();
+    let end = "galton: the scaler refuses: host 0 is being watched for already (tried for 10s)";
+    assert!(log.contains(end), "{log}");
+    assert_eq!(wake_sockets(&galton), 1, "that of the first");
+    assert_eq!(get(first.data(), "/").unwrap().0, 200);
+    assert_eq!(first.end(Signal::TERM), Some(0));
+    assert_eq!(wake_sockets(&galton), 0);
+}
+
+#[test]
+fn a_proxy_takes_over_the_number_of_one_that_is_killed() {
+    let galton = galton();
+    let scaler = scaler(&galton);
+    let mut first = proxy_of(&galton, &["--host", "0"], scaler.admin());
+    eventually(SOON, "the first serves", || get(first.data(), "/").is_some_and(|(status, _)| status == 200));
+    let (second, log) = host_0(&galton, &scaler);
+    let refused = || std::fs::read_to_string(&log).unwrap().contains("watched for already");
+    eventually(SOON, "the second is refused", refused);
+    first.end(Signal::KILL);
+    eventually(SOON, "the second serves", || get(second.data(), "/").is_some_and(|(status, _)| status == 200));
+    assert_eq!(wake_sockets(&galton), 1);
+}
+
 #[test]
 fn a_process_that_is_not_there_is_not_healthy() {
     let galton = galton();
