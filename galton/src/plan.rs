@@ -99,10 +99,12 @@ impl Summary {
             return vec!["requests    none".to_owned()];
         }
         let n = self.requests;
+        // A count may reach past the duration, and the window of a run then ends with its last request.
+        let window = duration.max(self.last);
         let mean_hold = Nanos((self.hold_ns / u128::from(n)) as u64);
         let mut lines = vec![
             format!("requests    {n}, the first at {}, the last at {}", time(self.first), time(self.last)),
-            format!("rate        {} over {}", rate(n as f64 / duration.as_secs_f64()), time(duration)),
+            format!("rate        {} over {}", rate(n as f64 / window.as_secs_f64()), time(window)),
             format!("hold        {} on average, {} at most", time(mean_hold), time(self.longest_hold)),
             format!("cpu         {} units on average", digits(self.cpu / n as f64)),
         ];

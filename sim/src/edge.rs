@@ -26,6 +26,8 @@ pub(crate) struct Edge<'a, O> {
     pub(crate) source: Source,
     /// For when the source is to be asked again.
     pub(crate) asks_at: Option<Nanos>,
+    /// Nothing happens after that: the hard stop, or, once nothing more will be sent, the end of the drain.
+    pub(crate) end: Nanos,
     pub(crate) requests: Requests,
     /// By number.
     pub(crate) targets: Vec<Option<Target>>,
@@ -50,6 +52,7 @@ impl<'a, O: Observer> Edge<'a, O> {
             queue: EventQueue::new(),
             source: Source::new(scenario),
             asks_at: None,
+            end: scenario.simulation.total_time.unwrap_or(Nanos::MAX),
             requests: Requests::default(),
             targets: Vec::new(),
             retired: Vec::new(),
@@ -96,9 +99,17 @@ impl<'a, O: Observer> Edge<'a, O> {
                     self.queue.push_recurrent(until, Event::Send);
                 }
             }
-            Next::Over => self.asks_at = None,
+            Next::Over => self.sending_is_over(),
         }
         None
+    }
+
+    /// The drain begins, though not before the duration is over. Who has answers is asked again and again: the first time counts.
+    #[cold]
+    fn sending_is_over(&mut self) {
+        let simulation = &self.scenario.simulation;
+        self.asks_at = None;
+        self.end = self.end.min(self.now.max(simulation.duration) + simulation.drain);
     }
 
     /// How long an errand of the fleet takes: no time without a machine.

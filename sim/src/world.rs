@@ -64,12 +64,9 @@ pub(crate) struct World<'a, O> {
 /// Runs a scenario to the end of its drain, on a machine or on none, and tells `observer` everything.
 pub fn run<O: Observer>(scenario: &Scenario, machine: Option<Machine<'_>>, observer: &mut O) -> Totals {
     let mut world = World::new(scenario, machine, observer);
-    let simulation = &scenario.simulation;
-    let end = simulation.duration + simulation.drain;
-    let end = simulation.total_time.map_or(end, |total| total.min(end));
     world.ask_source();
     while let Some((at, event)) = world.next() {
-        if at > end || world.is_over_by(at) {
+        if at > world.edge.end || world.is_over_by(at) {
             break;
         }
         world.edge.now = at;

@@ -298,6 +298,10 @@ fn a_plan_is_told_in_a_few_lines_and_replayed_from_its_csv() {
     let arrival = r#"traffic.arrival={"distribution": "trace", "file": "plan.csv"}"#;
     assert_eq!(plan_of(&summary(&["--set", arrival])), plan_of(&told));
     assert_ne!(plan_of(&summary(&["--seed", "1"])), plan_of(&told));
+    // A count that reaches past the duration: one request a second, over the time that they take.
+    let count = r#"traffic.arrival={"distribution": "deterministic", "interval_ms": 1000, "count": 101}"#;
+    let reaching = summary(&["--set", count, "--set", "simulation.duration_ms=10000"]);
+    assert!(reaching.contains("rate        1.01/s over 100 s"), "{reaching}");
 }
 
 #[test]

@@ -248,6 +248,25 @@ fn the_books_balance_and_the_verdict_is_valid() {
 }
 
 #[test]
+fn a_count_is_sent_wherever_the_duration_ends_live_and_simulated() {
+    let arrival = json!({"distribution": "deterministic", "interval_ms": 100, "count": 40});
+    let changes = [
+        ("/simulation", json!({"duration_ms": 1_000, "drain_ms": 1_000})),
+        ("/traffic/arrival", arrival),
+        ("/traffic/request_duration_ms", json!({"distribution": "deterministic", "value_ms": 500})),
+    ];
+    let scenario = with(roomy(), &changes);
+    let live = galton().run(&scenario, &["--time-scale", "2"]).result;
+    let simulated = simulate(&scenario, &[]).result();
+    for result in [&live, &simulated] {
+        let counts = &result["counts"];
+        assert_eq!([&counts["offered"], &counts["ok"]], [40, 40], "{}: {counts:#}", result["kind"]);
+        let rate = result["rates"]["offered"].as_f64().unwrap();
+        assert!((rate - 40.0 / 3.9).abs() < 0.01, "{}: {rate}/s", result["kind"]);
+    }
+}
+
+#[test]
 fn policies_meet_the_same_requests() {
     let [rr, lc] = ["round_robin", "least_conns"].map(|arch| simulate(&round_robin(), &["--trace", "--arch", arch]));
     assert_eq!(rr.result()["run"]["plan_sha256"], lc.result()["run"]["plan_sha256"]);

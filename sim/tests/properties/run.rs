@@ -34,7 +34,8 @@ impl Run {
     /// When the run is over at the latest.
     pub(crate) fn end(&self) -> Nanos {
         let simulation = &self.scenario.simulation;
-        simulation.total_time.unwrap_or(Nanos::MAX).min(simulation.duration + simulation.drain)
+        let last = self.records.trace.last().map_or(Nanos::ZERO, |row| row.t_intended);
+        simulation.total_time.unwrap_or(Nanos::MAX).min(simulation.duration.max(last) + simulation.drain)
     }
 
     /// The rows of the requests that were sent, with how they ended.

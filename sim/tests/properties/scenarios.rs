@@ -74,6 +74,9 @@ fn arrival() -> impl Strategy<Value = Value> {
         (rate(), 0..300_u32)
             .prop_map(|(rate, count)| json!({"distribution": "poisson", "rate_per_sec": rate, "count": count + 1})),
         rate().prop_map(|rate| json!({"distribution": "gamma", "rate_per_sec": rate, "cv": 3})),
+        (rate(), 0..300_u32).prop_map(
+            |(rate, count)| json!({"distribution": "gamma", "rate_per_sec": rate, "cv": 3, "count": count + 1})
+        ),
         (1..20_u32).prop_map(|tens| json!({"distribution": "deterministic", "interval_ms": tens * 10})),
         (1..20_u32, rate()).prop_map(spike),
     ]
