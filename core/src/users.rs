@@ -31,6 +31,9 @@ pub struct Users {
     /// Users between two requests, by time and then by order of insertion. Of sessions to come, the next one.
     waiting: BinaryHeap<Reverse<Waiting>>,
     inserted: u64,
+    /// When the last request was due that was sent, and how many were due at that very time.
+    last_due: Nanos,
+    due_together: u64,
     next_user: u32,
     in_flight: u32,
     cancelled: u64,
@@ -60,6 +63,11 @@ pub enum UserStep {
     /// Nothing more will be sent.
     Over,
 }
+
+/// A hundred times as many as there can be targets: round robin may ask one after the other before it finds a free slot.
+const MOST_TOGETHER: u64 = 100_000;
+/// All users may begin at one instant, and find a slot at their second or third attempt.
+const MOST_TOGETHER_PER_USER: u64 = 10;
 
 /// How many users ended how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,6 +108,8 @@ impl Users {
             horizon: scenario.simulation.duration,
             waiting: BinaryHeap::new(),
             inserted: 0,
+            last_due: Nanos::ZERO,
+            due_together: 0,
             next_user: fixed,
             in_flight: 0,
             cancelled: 0,
@@ -141,6 +151,18 @@ impl Users {
         }
     }
 
+    /// The users are answered in no time, and send again without end while time stands still: [`MOST_TOGETHER`] requests were due
+    /// at one instant, and [`MOST_TOGETHER_PER_USER`] for each user there is. A fleet that has room for a user shows it sooner.
+    #[inline]
+    pub fn go_round(&self) -> bool {
+        self.due_together > MOST_TOGETHER && self.due_together > self.most_together()
+    }
+
+    fn most_together(&self) -> u64 {
+        let replaced = if self.on_error == OnError::Replace { self.cancelled } else { 0 };
+        MOST_TOGETHER + MOST_TOGETHER_PER_USER * u64::from(self.next_user).saturating_sub(replaced)
+    }
+
     /// How the users ended, if the run ends here.
     pub fn ends(&self) -> UserEnds {
         let late = self.waiting.iter().filter(|Reverse(w)| w.at >= self.horizon).count() as u64;
@@ -166,6 +188,8 @@ impl Users {
         let Some(Reverse(Waiting { at, user, round, .. })) = self.waiting.pop() else { return UserStep::Over };
         self.budget = self.budget.map(|left| left - 1);
         self.in_flight += 1;
+        self.due_together = if at == self.last_due { self.due_together + 1 } else { 1 };
+        self.last_due = at;
         if self.announced == Some(user) {
             self.next_session();
         }
@@ -290,6 +314,39 @@ mod tests {
         let replacement = sent.iter().find(|(_, user, _)| *user == 2).unwrap();
         assert_eq!(*replacement, (Nanos::from_millis(60), 2, 0), "at once, with a number of its own");
         assert_eq!((ends.cancelled, ends.budget_exhausted), (1, 2));
+    }
+
+    /// What the users send before they are found to go round, answered with `outcome` at once; none: they are not.
+    fn sent_before_going_round(scenario: &Scenario, outcome: Outcome) -> Option<u64> {
+        let mut users = Users::new(scenario).unwrap();
+        let (mut now, mut sent) = (Nanos::ZERO, 0);
+        while !users.go_round() {
+            match users.next(now) {
+                UserStep::Send { request, .. } => {
+                    sent += 1;
+                    users.ended(request, outcome, now);
+                }
+                UserStep::Wait(until) => now = until,
+                UserStep::Over => return None,
+            }
+        }
+        Some(sent)
+    }
+
+    #[test]
+    fn users_that_are_answered_in_no_time_are_found_to_go_round() {
+        let failed = Outcome::Failed(FailReason::Http);
+        for on_error in [OnError::Continue, OnError::Replace] {
+            for users in [1, 1_000, 10_000] {
+                let found = sent_before_going_round(&scenario(users, 0.0, None, on_error), failed);
+                assert_eq!(found, Some(100_000 + 10 * u64::from(users) + 1), "{users} users, {on_error:?}");
+            }
+        }
+        let ends = |scenario: &Scenario| assert_eq!(sent_before_going_round(scenario, failed), None);
+        ends(&scenario(1_000, 0.0, None, OnError::Cancel));
+        ends(&scenario(2, 0.0, Some(100_000), OnError::Continue));
+        // Time passes, a thousandth of a millisecond at a time.
+        ends(&scenario(2, 0.001, None, OnError::Continue));
     }
 
     #[test]

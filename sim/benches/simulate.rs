@@ -37,5 +37,5 @@ fn least_conns(bencher: Bencher<'_, '_>, targets: &str) {
 }
 
 fn run(bencher: Bencher<'_, '_>, scenario: &Scenario) {
-    bencher.counter(ItemsCount::new(REQUESTS)).bench(|| simulate(black_box(scenario)));
+    bencher.counter(ItemsCount::new(REQUESTS)).bench(|| simulate(black_box(scenario)).expect("an open loop ends"));
 }

@@ -13,7 +13,7 @@ use crate::queue::EventQueue;
 use crate::requests::Requests;
 use crate::source::{Next, Sent, Source};
 use crate::target::Target;
-use crate::world::{Event, Totals};
+use crate::world::{Endless, Event, Totals};
 
 pub(crate) struct Edge<'a, O> {
     pub(crate) scenario: &'a Scenario,
@@ -28,6 +28,8 @@ pub(crate) struct Edge<'a, O> {
     pub(crate) asks_at: Option<Nanos>,
     /// Nothing happens after that: the hard stop, or, once nothing more will be sent, the end of the drain.
     pub(crate) end: Nanos,
+    /// Why it cannot come to an end.
+    endless: Option<Endless>,
     pub(crate) requests: Requests,
     /// By number.
     pub(crate) targets: Vec<Option<Target>>,
@@ -53,6 +55,7 @@ impl<'a, O: Observer> Edge<'a, O> {
             source: Source::new(scenario),
             asks_at: None,
             end: scenario.simulation.total_time.unwrap_or(Nanos::MAX),
+            endless: None,
             requests: Requests::default(),
             targets: Vec::new(),
             retired: Vec::new(),
@@ -100,6 +103,7 @@ impl<'a, O: Observer> Edge<'a, O> {
                 }
             }
             Next::Over => self.sending_is_over(),
+            Next::Endless(sent) => self.give_up(sent),
         }
         None
     }
@@ -112,6 +116,13 @@ impl<'a, O: Observer> Edge<'a, O> {
         self.end = self.end.min(self.now.max(simulation.duration) + simulation.drain);
     }
 
+    /// Nothing more is sent, and what is under way does not matter.
+    #[cold]
+    fn give_up(&mut self, sent: u64) {
+        self.endless.get_or_insert(Endless { at: self.now, sent });
+        self.end = Nanos::ZERO;
+    }
+
     /// How long an errand of the fleet takes: no time without a machine.
     pub(crate) fn errand(&mut self, errand: Errand) -> Nanos {
         self.errands += 1;
@@ -119,7 +130,10 @@ impl<'a, O: Observer> Edge<'a, O> {
     }
 
     /// The run is over; `in_flight`: what each host still has.
-    pub(crate) fn finish(mut self, in_flight: impl Iterator<Item = u64>) -> Totals {
+    pub(crate) fn finish(mut self, in_flight: impl Iterator<Item = u64>) -> Result<Totals, Endless> {
+        if let Some(endless) = self.endless {
+            return Err(endless);
+        }
         for (_, request) in self.requests.in_order() {
             self.observer.ended(&request.ended(None, None), || request.row(None, None, None));
         }
@@ -135,7 +149,7 @@ impl<'a, O: Observer> Edge<'a, O> {
         targets.sort_by_key(|t| (t.target, t.incarnation));
         let load = LoadCounters { sent: self.sent, ..LoadCounters::default() };
         let counters = Counters { load, proxies: self.proxies, targets, ..Counters::default() };
-        Totals { counters, users: self.source.user_ends(), plan_sha256: self.source.plan_sha256() }
+        Ok(Totals { counters, users: self.source.user_ends(), plan_sha256: self.source.plan_sha256() })
     }
 }
 

@@ -25,7 +25,7 @@ use galton_core::users::UserEnds;
 
 pub use machine::Machine;
 pub use observer::{Asked, Observer};
-pub use world::{Totals, run};
+pub use world::{Endless, Totals, run};
 
 use observer::Records;
 
@@ -47,15 +47,23 @@ pub struct Simulated {
 }
 
 /// Runs a scenario where nothing takes time but what it says itself, and keeps every record.
-pub fn simulate(scenario: &Scenario) -> Simulated {
+///
+/// # Errors
+///
+/// Where it would never end.
+pub fn simulate(scenario: &Scenario) -> Result<Simulated, Endless> {
     simulate_on(scenario, None)
 }
 
 /// As [`simulate`], on a machine.
-pub fn simulate_on(scenario: &Scenario, machine: Option<Machine<'_>>) -> Simulated {
+///
+/// # Errors
+///
+/// As [`simulate`].
+pub fn simulate_on(scenario: &Scenario, machine: Option<Machine<'_>>) -> Result<Simulated, Endless> {
     let mut records = Records::default();
-    let Totals { counters, users, plan_sha256 } = run(scenario, machine, &mut records);
+    let Totals { counters, users, plan_sha256 } = run(scenario, machine, &mut records)?;
     let Records { mut trace, decisions, fleet } = records;
     trace.sort_by_key(|row| row.seq);
-    Simulated { trace, decisions, fleet, counters, users, plan_sha256 }
+    Ok(Simulated { trace, decisions, fleet, counters, users, plan_sha256 })
 }

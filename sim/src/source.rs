@@ -36,6 +36,8 @@ pub(crate) enum Next {
     Send(Sent),
     Wait(Nanos),
     Over,
+    /// Users send without end while time stands still: so many by now.
+    Endless(u64),
 }
 
 // === impl Source ===
@@ -58,6 +60,7 @@ impl Source {
                 Some(_) | None => hashed.take().map_or(Next::Over, Next::Send),
             },
             Self::Closed { plan, users, sent } => match users.next(now) {
+                UserStep::Send { .. } if users.go_round() => Next::Endless(*sent),
                 UserStep::Send { request, at } => {
                     let seq = *sent;
                     *sent += 1;

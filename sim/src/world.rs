@@ -61,8 +61,29 @@ pub(crate) struct World<'a, O> {
     pub(crate) later: Vec<Effect>,
 }
 
+/// A run that cannot come to an end: where nothing takes time, users that do not think are answered and send again for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "simulated time stands still at {at}: users have sent {sent} requests, are answered in no time, and send again at once. \
+     Give them a think time (think_time_ms), or simulate a machine whose hops take time (--profile)"
+)]
+pub struct Endless {
+    /// When.
+    pub at: Nanos,
+    /// Requests until it was noticed, over the whole run.
+    pub sent: u64,
+}
+
 /// Runs a scenario to the end of its drain, on a machine or on none, and tells `observer` everything.
-pub fn run<O: Observer>(scenario: &Scenario, machine: Option<Machine<'_>>, observer: &mut O) -> Totals {
+///
+/// # Errors
+///
+/// Where it would never end.
+pub fn run<O: Observer>(
+    scenario: &Scenario,
+    machine: Option<Machine<'_>>,
+    observer: &mut O,
+) -> Result<Totals, Endless> {
     let mut world = World::new(scenario, machine, observer);
     world.ask_source();
     while let Some((at, event)) = world.next() {
@@ -191,7 +212,7 @@ impl<'a, O: Observer> World<'a, O> {
         self.fleet_effects(fx);
     }
 
-    fn finish(self) -> Totals {
+    fn finish(self) -> Result<Totals, Endless> {
         let in_flight = self.hosts.iter().map(|host| u64::from(host.in_flight()));
         self.edge.finish(in_flight)
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use galton_core::record::{DecisionKind, FleetWhat, TraceOutcome};
 use galton_core::{Nanos, Outcome, RejectReason, Scenario};
-use galton_sim::{Simulated, simulate};
+use galton_sim::Simulated;
 use serde_json::{Value, json};
 
 /// A load that rises and falls, so that a fleet of small targets grows and shrinks.
@@ -97,7 +97,7 @@ fn modes() -> [Value; 3] {
 
 fn run(changes: &[&Value]) -> (Simulated, Scenario) {
     let scenario = common::scenario(&base(), changes);
-    (simulate(&scenario), scenario)
+    (common::simulate(&scenario), scenario)
 }
 
 #[test]

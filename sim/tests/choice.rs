@@ -8,7 +8,6 @@
 mod common;
 
 use galton_core::scenario::Scenario;
-use galton_sim::simulate;
 use serde_json::{Value, json};
 
 const BINS: usize = 64;
@@ -33,7 +32,7 @@ fn scenario(seed: u64, count: u64, change: &Value) -> Scenario {
 
 /// Requests per host.
 fn by_host(seed: u64, count: u64) -> [u64; BINS] {
-    let run = simulate(&scenario(seed, count, &json!({"load_balancer": {"hosts": BINS}})));
+    let run = common::simulate(&scenario(seed, count, &json!({"load_balancer": {"hosts": BINS}})));
     let received: Vec<u64> = run.counters.proxies.iter().map(|proxy| proxy.received).collect();
     let mut bins = [0; BINS];
     run.trace.iter().for_each(|row| bins[row.host.unwrap() as usize] += 1);
@@ -47,7 +46,7 @@ fn by_target(seed: u64, count: u64, hosts: u32) -> [u64; BINS] {
     let mut change = json!({"load_balancer": {"hosts": hosts, "lc": {"tie_break": "random"}}});
     common::merge(&mut change, &fleet);
     let mut bins = [0; BINS];
-    let run = simulate(&scenario(seed, count, &change));
+    let run = common::simulate(&scenario(seed, count, &change));
     run.trace.iter().for_each(|row| bins[row.target.unwrap().0 as usize - 1] += 1);
     bins
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use galton_core::record::TraceRow;
 use galton_core::{Nanos, Outcome, Scenario};
-use galton_sim::{Simulated, simulate};
+use galton_sim::Simulated;
 use serde_json::{Value, json};
 
 const DURATION_S: f64 = 4_000.0;
@@ -55,7 +55,7 @@ fn throughput_is_users_by_cycle() {
     // N / (S + Z), exact for any distributions of S and Z (the response time law).
     for (architecture, hosts) in [("least_conns", 1), ("least_conns", 3), ("round_robin", 2)] {
         let change = json!({"load_balancer": {"architecture": architecture, "hosts": hosts}});
-        let run = simulate(&scenario(&change));
+        let run = common::simulate(&scenario(&change));
         assert!(run.trace.iter().all(|row| common::outcome(row) == Some(Outcome::Ok)));
         common::close(architecture, throughput(&run), 20.0 / (0.4 + 0.6), TOLERANCE);
     }
@@ -68,7 +68,7 @@ fn sessions_offer_their_rate_times_their_length() {
     base["traffic"].as_object_mut().unwrap().remove("closed_loop");
     let sessions = json!({"mean_requests": 3, "think_time_ms": {"distribution": "exponential", "mean_ms": 600}});
     let arrival = json!({"arrival": {"rate_per_sec": 5, "sessions": sessions}});
-    let run = simulate(&common::scenario(&base, &[&json!({ "traffic": arrival })]));
+    let run = common::simulate(&common::scenario(&base, &[&json!({ "traffic": arrival })]));
     common::close("throughput", throughput(&run), 15.0, 2.0 * TOLERANCE);
     let lasted: f64 = by_user(&run)
         .values()
@@ -80,7 +80,7 @@ fn sessions_offer_their_rate_times_their_length() {
 #[test]
 fn without_think_time_a_user_sends_as_soon_as_it_has_its_answer() {
     let hold = json!({"distribution": "deterministic", "value_ms": 400});
-    let run = simulate(&scenario(&json!({
+    let run = common::simulate(&scenario(&json!({
         "simulation": {"duration_ms": 10_000},
         "traffic": {"closed_loop": {"think_time_ms": 0}, "request_duration_ms": hold}
     })));
@@ -114,7 +114,7 @@ fn users_that_wait_for_slots_are_the_machine_repair_model() {
     let queue = json!({"mode": "queue", "depth": 1000, "timeout_ms": 3_000_000});
     // A single slot serves no more than 10 000 requests in that time.
     for (targets, slots, tolerance) in [(1, 1, 0.04), (2, 4, TOLERANCE), (3, 3, TOLERANCE)] {
-        let run = simulate(&scenario(&json!({
+        let run = common::simulate(&scenario(&json!({
             "load_balancer": {"no_capacity": queue},
             "targets": {"initial_count": targets, "max_concurrency_per_target": slots},
             "scaling": {"min_targets": targets, "max_targets": targets}
@@ -131,7 +131,7 @@ fn users_that_wait_for_slots_are_the_machine_repair_model() {
 #[test]
 fn every_user_has_one_request_at_a_time_and_the_budget_is_exact() {
     for architecture in ["least_conns", "round_robin"] {
-        let run = simulate(&scenario(&json!({
+        let run = common::simulate(&scenario(&json!({
             "traffic": {"closed_loop": {"num_requests": 1_003}},
             "load_balancer": {"architecture": architecture},
             "targets": {"max_concurrency_per_target": 2}
@@ -152,7 +152,7 @@ fn every_user_has_one_request_at_a_time_and_the_budget_is_exact() {
 fn two_policies_meet_the_same_users() {
     let run = |architecture: &str| {
         let change = json!({"load_balancer": {"architecture": architecture}, "simulation": {"duration_ms": 100_000}});
-        simulate(&scenario(&change))
+        common::simulate(&scenario(&change))
     };
     let (one, two) = (run("least_conns"), run("round_robin"));
     let asked = |run: &Simulated| -> BTreeMap<_, _> {

@@ -5,7 +5,7 @@
 mod common;
 
 use galton_core::{Nanos, Outcome, Scenario};
-use galton_sim::simulate;
+use galton_sim::Endless;
 use serde_json::{Value, json};
 
 /// A request every 100 ms for a second, on one target with room for all.
@@ -29,13 +29,13 @@ fn arrivals(count: u32) -> Value {
 
 #[test]
 fn a_count_is_sent_wherever_the_duration_ends_and_then_the_drain_begins() {
-    let run = simulate(&scenario(&json!({"traffic": arrivals(40)})));
+    let run = common::simulate(&scenario(&json!({"traffic": arrivals(40)})));
     let ends = |ms| Some(Nanos::from_millis(ms));
     assert_eq!(run.trace.len(), 40);
     assert!(run.trace.iter().all(|row| common::outcome(row) == Some(Outcome::Ok)));
     assert_eq!(run.trace.last().unwrap().t_end, ends(3_900 + 150));
     // Of the last two, one is over when the drain is.
-    let short = simulate(&scenario(&json!({"simulation": {"drain_ms": 100}, "traffic": arrivals(40)})));
+    let short = common::simulate(&scenario(&json!({"simulation": {"drain_ms": 100}, "traffic": arrivals(40)})));
     let last: Vec<_> = short.trace[38..].iter().map(|row| row.t_end).collect();
     assert_eq!(last, [ends(3_800 + 150), None]);
 }
@@ -45,13 +45,47 @@ fn the_drain_does_not_begin_before_the_duration_is_over() {
     let hold = json!({"distribution": "deterministic", "value_ms": 1_050});
     let mut traffic = arrivals(2);
     traffic["request_duration_ms"] = hold;
-    let run = simulate(&scenario(&json!({"simulation": {"drain_ms": 100}, "traffic": traffic})));
+    let run = common::simulate(&scenario(&json!({"simulation": {"drain_ms": 100}, "traffic": traffic})));
     let ends: Vec<_> = run.trace.iter().map(|row| row.t_end).collect();
     assert_eq!(ends, [Some(Nanos::from_millis(1_050)), None]);
 }
 
+/// Users who do not think, and a slot for one of them at most, which `mode` does not wait for.
+fn users_without_a_slot(change: &Value) -> Scenario {
+    let scenario = json!({
+        "simulation": {"duration_ms": 1_000},
+        "traffic": {"closed_loop": {"concurrency": 2}},
+        "load_balancer": {"no_capacity": "fail"},
+        "targets": {"initial_count": 1, "max_concurrency_per_target": 1},
+        "scaling": {"max_targets": 1}
+    });
+    common::scenario(&scenario, &[change])
+}
+
+#[test]
+fn users_that_are_rejected_in_no_time_do_not_go_round_for_ever() {
+    let stuck = |change: &Value| galton_sim::simulate(&users_without_a_slot(change)).err();
+    // The second finds no slot, and has sent nothing but requests at 0 when it is noticed; the first has sent one.
+    let at_once = Some(Endless { at: Nanos::ZERO, sent: 100_020 });
+    assert_eq!(stuck(&json!({})), at_once);
+    assert_eq!(stuck(&json!({"traffic": {"closed_loop": {"on_error": "replace"}}})), at_once);
+    assert_eq!(stuck(&json!({"simulation": {"total_time_ms": 500}})), at_once);
+    // There may be no target at all, or no time in a hold.
+    let none = json!({"targets": {"initial_count": 0}, "scaling": {"min_targets": 0}});
+    assert_eq!(stuck(&none), at_once);
+    let no_hold = json!({"traffic": {"request_duration_ms": {"distribution": "deterministic", "value_ms": 0}}});
+    assert_eq!(stuck(&no_hold), at_once);
+    let thinking = json!({"traffic": {"closed_loop": {"think_time_ms": 1}}});
+    let cancelled = json!({"traffic": {"closed_loop": {"on_error": "cancel"}}});
+    let budget = json!({"traffic": {"closed_loop": {"num_requests": 50_000}}});
+    let delayed = json!({"load_balancer": {"rr": {"retry_delay_ms": 1}}});
+    for ends in [thinking, cancelled, budget, delayed] {
+        assert_eq!(stuck(&ends), None, "{ends}");
+    }
+}
+
 #[test]
 fn nothing_is_sent_behind_the_hard_stop() {
-    let run = simulate(&scenario(&json!({"simulation": {"total_time_ms": 2_050}, "traffic": arrivals(40)})));
+    let run = common::simulate(&scenario(&json!({"simulation": {"total_time_ms": 2_050}, "traffic": arrivals(40)})));
     assert_eq!(run.trace.iter().filter(|row| row.t_send.is_some()).count(), 21);
 }

@@ -4,7 +4,6 @@
 mod common;
 
 use galton_core::Outcome;
-use galton_sim::simulate;
 use serde_json::{Value, json};
 
 /// 8 slots at 8 Erlang.
@@ -26,7 +25,7 @@ fn base() -> Value {
 }
 
 fn loss(change: &Value) -> f64 {
-    let run = simulate(&common::scenario(&base(), &[change]));
+    let run = common::simulate(&common::scenario(&base(), &[change]));
     assert!(run.trace.len() > 59_000);
     assert!(run.counters.proxies.iter().all(|p| p.in_flight_at_end == 0));
     common::share(&run.trace, |row| matches!(common::outcome(row), Some(Outcome::Rejected(_))))

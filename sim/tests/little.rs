@@ -9,7 +9,7 @@ use std::collections::HashSet;
 
 use galton_core::record::TraceRow;
 use galton_core::{Nanos, Outcome, RequestId};
-use galton_sim::{Simulated, simulate};
+use galton_sim::Simulated;
 use serde_json::{Value, json};
 
 fn base() -> Value {
@@ -69,7 +69,7 @@ fn check(what: &str, run: &Simulated) {
 #[test]
 fn what_is_in_the_system_is_the_rate_times_the_stay() {
     for (what, change) in scenarios() {
-        let run = simulate(&common::scenario(&base(), &[&change]));
+        let run = common::simulate(&common::scenario(&base(), &[&change]));
         assert!(run.trace.len() > 6_000, "{what}");
         check(what, &run);
     }
@@ -79,7 +79,7 @@ fn what_is_in_the_system_is_the_rate_times_the_stay() {
 fn the_slots_that_are_busy_are_the_load_that_is_not_lost() {
     // 9 Erlang on 8 slots: a·(1 − B) of them are busy on average. Three standard errors are 0.8 % at 60 000 requests.
     let erlang = 60.0 * 0.15;
-    let run = simulate(&common::scenario(
+    let run = common::simulate(&common::scenario(
         &base(),
         &[&json!({
             "simulation": {"duration_ms": 1_000_000},

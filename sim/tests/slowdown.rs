@@ -10,7 +10,7 @@ mod common;
 
 use galton_core::Outcome;
 use galton_core::record::TraceRow;
-use galton_sim::{Simulated, simulate};
+use galton_sim::Simulated;
 use serde_json::{Value, json};
 
 /// Mean hold of a request that is alone.
@@ -37,7 +37,7 @@ fn base() -> Value {
 }
 
 fn run(change: &Value) -> Simulated {
-    simulate(&common::scenario(&base(), &[change]))
+    common::simulate(&common::scenario(&base(), &[change]))
 }
 
 /// Response times in seconds of the requests that were served.

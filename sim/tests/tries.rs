@@ -4,7 +4,6 @@
 mod common;
 
 use galton_core::{FailReason, Nanos, Outcome};
-use galton_sim::simulate;
 use serde_json::{Value, json};
 
 const TRY_MS: u64 = 250;
@@ -31,7 +30,8 @@ fn base() -> Value {
 fn what_holds_a_target_for_too_long_fails_after_all_its_attempts() {
     let longest = Nanos(TRY_MS * 1_000_000);
     for architecture in ["round_robin", "least_conns"] {
-        let run = simulate(&common::scenario(&base(), &[&json!({"load_balancer": {"architecture": architecture}})]));
+        let run =
+            common::simulate(&common::scenario(&base(), &[&json!({"load_balancer": {"architecture": architecture}})]));
         let mut failed = 0_u32;
         for row in &run.trace {
             let took = row.t_end.unwrap() - row.t_send.unwrap();
@@ -66,7 +66,7 @@ fn what_holds_a_target_for_too_long_fails_after_all_its_attempts() {
 #[test]
 fn without_leave_to_try_again_one_attempt_is_all() {
     let once = json!({"load_balancer": {"architecture": "least_conns", "retry_on": ["full"]}});
-    let run = simulate(&common::scenario(&base(), &[&once]));
+    let run = common::simulate(&common::scenario(&base(), &[&once]));
     let failed: Vec<_> = run.trace.iter().filter(|row| common::outcome(row) != Some(Outcome::Ok)).collect();
     assert!(failed.len() > 500);
     assert!(failed.iter().all(|row| row.attempts == Some(1) && row.hold_demand.0 >= TRY_MS * 1_000_000));

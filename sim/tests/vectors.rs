@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 
 use galton_core::record::{FleetWhat, TraceOutcome, TraceRow};
 use galton_core::{Nanos, Outcome, Scenario};
-use galton_sim::simulate;
 use serde_json::Value;
 
 const VECTORS: [&str; 6] = [
@@ -25,7 +24,7 @@ fn every_vector_holds_to_the_nanosecond() {
         let about = vector["about"].as_str().unwrap();
         let scenario =
             Scenario::from_value(about, &vector["scenario"], &mut |path| Err(format!("no file {path}"))).unwrap();
-        let run = simulate(&scenario);
+        let run = galton_sim::simulate(&scenario).unwrap();
         assert_eq!(run.trace.len() as u64, vector["arrivals"].as_u64().unwrap(), "{about}");
         assert_eq!(log(&run.trace), expected_log(&vector), "{about}");
         let ups = run.fleet.iter().filter(|e| e.what == FleetWhat::Starting).count() as u64;

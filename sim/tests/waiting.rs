@@ -9,7 +9,6 @@
 mod common;
 
 use galton_core::Outcome;
-use galton_sim::simulate;
 use serde_json::{Value, json};
 
 /// 7 requests/s of 800 ms on 8 slots, 5.6 Erlang; nobody leaves the queue.
@@ -34,7 +33,7 @@ fn base() -> Value {
 
 /// How long each request waited, in seconds.
 fn waits(change: &Value) -> Vec<f64> {
-    let run = simulate(&common::scenario(&base(), &[change]));
+    let run = common::simulate(&common::scenario(&base(), &[change]));
     assert!(run.trace.iter().all(|row| common::outcome(row) == Some(Outcome::Ok)));
     run.trace.iter().map(|row| row.overhead.unwrap().as_secs_f64()).collect()
 }

@@ -48,7 +48,7 @@ fn with(pointer: &str, value: Value) -> Value {
 /// Simulates a scenario and leaves a run directory of this name.
 fn simulate(galton: &Galton, name: &str, scenario: &Value) {
     let scenario = Scenario::from_value(name, scenario, &mut |_| Err("no files here".to_owned())).unwrap();
-    let run = galton_sim::simulate(&scenario);
+    let run = galton_sim::simulate(&scenario).unwrap();
     let meta = RunMeta {
         kind: Kind::Simulated,
         id: name.to_owned(),

@@ -348,6 +348,37 @@ fn a_profile_adds_its_hops() {
 }
 
 #[test]
+fn users_that_would_send_for_ever_are_an_error_whoever_simulates_them() {
+    let galton = galton();
+    let changes = [
+        ("/traffic", json!({"closed_loop": {"concurrency": 3}, "request_duration_ms": lognormal(200)})),
+        ("/load_balancer/no_capacity", json!("fail")),
+        // Without the delay of a retry.
+        ("/load_balancer/rr", json!({})),
+        ("/targets", json!({"initial_count": 2, "max_concurrency_per_target": 1})),
+    ];
+    galton.file(
+        "scenario.json",
+        &with(roomy(), &[&changes[..], &[("/scaling", json!({"max_targets": 2}))]].concat()).to_string(),
+    );
+    let sweep = ["sweep", "scenario.json", "--vary", "simulation.seed=1,2", "--replications", "2"];
+    let commands: [&[&str]; 5] = [
+        &["simulate", "scenario.json"],
+        &["simulate", "scenario.json", "--trace"],
+        &["simulate", "scenario.json", "--replications", "2"],
+        &sweep,
+        &["validate", "scenario.json", "--no-profile", "--runs", "1"],
+    ];
+    for args in commands {
+        let out = galton.output(&[args, &["--progress", "none"]].concat());
+        let said = String::from_utf8(out.stderr).unwrap();
+        assert_eq!(out.status.code(), Some(1), "{args:?}: {said}");
+        assert!(said.contains("simulated time stands still at 0 ms"), "{args:?}: {said}");
+        assert!(said.contains("think_time_ms") && said.contains("--profile"), "{args:?}: {said}");
+    }
+}
+
+#[test]
 fn wrong_usage_is_refused_before_anything_runs() {
     let galton = galton();
     galton.file("good.json", &roomy().to_string());

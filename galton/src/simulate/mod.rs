@@ -78,7 +78,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if args.replications.get() > 1 {
         return replicate::run(args, &scenario, &setting, &dir);
     }
-    let done = run::run(&scenario, &setting, args.trace, args.progress);
+    let done = run::run(&scenario, &setting, args.trace, args.progress)?;
     match &done.records {
         Some(data) if args.trace => report_files::write_records(&dir, data)?,
         _ => report_files::write_fleet(&dir, &done.fleet)?,

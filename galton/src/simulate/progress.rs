@@ -59,9 +59,7 @@ impl Progress {
         self.next = now + SHOW_EVERY;
         let elapsed = (now - self.begun).as_secs_f64();
         let share = (at.0 as f64 / self.duration.0.max(1) as f64).min(1.0);
-        let left = elapsed * (1.0 - share) / share.max(f64::MIN_POSITIVE);
-        let millions = self.requests as f64 / 1e6;
-        let text = format!("left {left:.0} s  requests {millions:.1} M  {:.2} M/s", millions / elapsed);
+        let text = text(self.requests, elapsed, share);
         match &self.bar {
             Some(bar) => {
                 bar.set_position(at.0 / 1_000_000);
@@ -79,8 +77,26 @@ impl Progress {
     }
 }
 
+/// What is said after `elapsed` seconds, with `share` of the time simulated. Of none nobody knows how much is left.
+fn text(requests: u64, elapsed: f64, share: f64) -> String {
+    let left = (share > 0.0).then(|| format!("left {:.0} s  ", elapsed * (1.0 - share) / share));
+    let millions = requests as f64 / 1e6;
+    format!("{}requests {millions:.1} M  {:.2} M/s", left.unwrap_or_default(), millions / elapsed)
+}
+
 /// Of so many steps.
 pub(crate) fn bar(steps: u64) -> ProgressBar {
     let style = BarStyle::with_template("{elapsed_precise} {bar:24} {msg}").expect("the template is well formed");
     ProgressBar::new(steps).with_style(style)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_is_said_once_time_has_passed() {
+        assert_eq!(text(6_000_000, 2.0, 0.25), "left 6 s  requests 6.0 M  3.00 M/s");
+        assert_eq!(text(6_000_000, 2.0, 0.0), "requests 6.0 M  3.00 M/s");
+    }
 }

@@ -11,6 +11,7 @@ use galton_loadgen::ProgressStyle;
 use galton_report::{Figures, Replications, Report};
 use galton_results::SUMMARY_WIDTH;
 use galton_runtime::terminal;
+use galton_sim::Endless;
 
 use super::run::{Setting, run as simulate};
 use super::{Args, progress};
@@ -25,13 +26,14 @@ pub(super) fn run(args: &Args, scenario: &Scenario, setting: &Setting<'_>, dir: 
     let one = |index: usize| {
         let mut scenario = scenario.clone();
         scenario.simulation.seed = scenario.simulation.seed.wrapping_add(index as u64);
-        let done = simulate(&scenario, setting, false, ProgressStyle::None);
+        let done = simulate(&scenario, setting, false, ProgressStyle::None)?;
         bar.iter().for_each(|bar| bar.inc(1));
         let first = (index == 0).then(|| Box::new((done.report.clone(), done.fleet)));
-        (scenario.simulation.seed, Figures::of(&done.report), first)
+        Ok((scenario.simulation.seed, Figures::of(&done.report), first))
     };
-    let mut done = on_all_cores(n, args.jobs, one);
+    let done: Result<Vec<_>, Endless> = on_all_cores(n, args.jobs, one).into_iter().collect();
     bar.iter().for_each(|bar| bar.finish_and_clear());
+    let mut done = done?;
     let first = done.first_mut().and_then(|(.., first)| first.take()).map(|first| *first);
     let runs: Vec<(u64, Figures)> = done.into_iter().map(|(seed, figures, _)| (seed, figures)).collect();
     let replications = Replications::of(&runs);

@@ -5,7 +5,7 @@ use galton_core::record::{Decision, Ended, FleetEvent, TraceRow};
 use galton_core::{Nanos, Scenario, TargetId};
 use galton_loadgen::ProgressStyle;
 use galton_report::{Fold, Generator, Kind, Report, RunData, RunFacts, RunMeta};
-use galton_sim::{Asked, Machine, Observer, Simulated, Totals};
+use galton_sim::{Asked, Endless, Machine, Observer, Simulated, Totals};
 
 use super::progress::Progress;
 use crate::machine;
@@ -47,16 +47,22 @@ struct Telling {
 
 /// Simulates. The records are kept if they are wanted or if the report cannot do without: on a machine the fate of an attempt
 /// shows later than its dispatch, and some windows show when the run is over.
-pub(crate) fn run(scenario: &Scenario, setting: &Setting<'_>, keep: bool, style: ProgressStyle) -> Done {
+pub(crate) fn run(
+    scenario: &Scenario,
+    setting: &Setting<'_>,
+    keep: bool,
+    style: ProgressStyle,
+) -> Result<Done, Endless> {
     let fold = Fold::new(scenario).filter(|_| !keep && setting.jitter.is_none());
     let Some(fold) = fold else {
-        let data = records(scenario, setting);
+        let data = records(scenario, setting)?;
         let report = Report::compute(&data);
-        return Done { report, fleet: data.fleet.clone(), records: Some(data) };
+        return Ok(Done { report, fleet: data.fleet.clone(), records: Some(data) });
     };
     let mut telling = Telling { fold, progress: Progress::new(style, scenario) };
-    let Totals { counters, users, plan_sha256 } = galton_sim::run(scenario, None, &mut telling);
+    let totals = galton_sim::run(scenario, None, &mut telling);
     telling.progress.finish();
+    let Totals { counters, users, plan_sha256 } = totals?;
     let facts = RunFacts {
         meta: meta(setting, plan_sha256),
         counters,
@@ -65,16 +71,16 @@ pub(crate) fn run(scenario: &Scenario, setting: &Setting<'_>, keep: bool, style:
         interrupted: false,
     };
     let fleet = telling.fold.fleet_log().to_vec();
-    Done { report: telling.fold.finish(&facts), fleet, records: None }
+    Ok(Done { report: telling.fold.finish(&facts), fleet, records: None })
 }
 
 /// Simulates, and keeps every record.
-pub(crate) fn records(scenario: &Scenario, setting: &Setting<'_>) -> RunData {
+pub(crate) fn records(scenario: &Scenario, setting: &Setting<'_>) -> Result<RunData, Endless> {
     let time_scale = setting.time_scale;
     let machine = setting.jitter.map(|Jitter { profile, seed }| Machine { profile, seed, time_scale });
     let Simulated { trace, decisions, fleet, counters, users, plan_sha256 } =
-        galton_sim::simulate_on(scenario, machine);
-    RunData {
+        galton_sim::simulate_on(scenario, machine)?;
+    Ok(RunData {
         meta: meta(setting, plan_sha256),
         scenario: scenario.clone(),
         trace,
@@ -84,7 +90,7 @@ pub(crate) fn records(scenario: &Scenario, setting: &Setting<'_>) -> RunData {
         generator: Generator { users, ..Generator::default() },
         reasons: Vec::new(),
         interrupted: false,
-    }
+    })
 }
 
 fn meta(setting: &Setting<'_>, plan_sha256: String) -> RunMeta {

@@ -86,7 +86,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         time_scale: args.time_scale,
         progress: args.progress,
     };
-    let simulated = simulation.all(&cases);
+    let simulated = simulation.all(&cases)?;
     let (lived, ending) = live(args, &cases, &dir);
     let mut points: Vec<Point> = cases.into_iter().zip(simulated).zip(lived).map(point).collect();
     let references = points.split_off(args.vary.values.len());

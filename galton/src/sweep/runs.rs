@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal as _;
 
+use anyhow::Context as _;
 use galton_core::profile::Profile;
 use galton_loadgen::ProgressStyle;
 use galton_report::{Figures, Replications};
@@ -37,7 +38,7 @@ pub(super) struct Lived {
 
 impl Simulation<'_> {
     /// All replications of all cases, in their order. They depend on nothing but the arguments.
-    pub(super) fn all(&self, cases: &[Case]) -> Vec<Replications> {
+    pub(super) fn all(&self, cases: &[Case]) -> anyhow::Result<Vec<Replications>> {
         let runs = cases.len() * self.replications;
         let shown = self.progress == ProgressStyle::Auto && std::io::stderr().is_terminal();
         let bar = shown.then(|| simulate::bar(runs as u64));
@@ -47,10 +48,11 @@ impl Simulation<'_> {
             figures
         });
         bar.iter().for_each(|bar| bar.finish_and_clear());
-        figures.chunks(self.replications).map(Replications::of).collect()
+        let figures = figures.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
+        Ok(figures.chunks(self.replications).map(Replications::of).collect())
     }
 
-    fn one(&self, case: &Case, index: usize) -> (u64, Figures) {
+    fn one(&self, case: &Case, index: usize) -> anyhow::Result<(u64, Figures)> {
         let scenario = case.replication(index);
         let setting = Setting {
             // Another seed is another day: the machine does not repeat itself.
@@ -60,7 +62,8 @@ impl Simulation<'_> {
             started_unix_ns: 0,
         };
         let done = simulate(&scenario, &setting, false, ProgressStyle::None);
-        (scenario.simulation.seed, Figures::of(&done.report))
+        let done = done.with_context(|| format!("cannot simulate {}", case.label))?;
+        Ok((scenario.simulation.seed, Figures::of(&done.report)))
     }
 }
 

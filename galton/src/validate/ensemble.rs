@@ -4,12 +4,18 @@ use galton_core::profile::Profile;
 use galton_core::scenario::Scenario;
 use galton_report::Report;
 use galton_report::validate::Observed;
+use galton_sim::Endless;
 
 use crate::simulate::{Jitter, Setting, on_all_cores, records};
 
 /// Simulates an ensemble on all cores. The members and their order depend on nothing but the arguments. Without a profile
 /// all members would be the same run, and there is one.
-pub(super) fn ensemble(scenario: &Scenario, profile: Option<&Profile>, members: u64, time_scale: f64) -> Vec<Observed> {
+pub(super) fn ensemble(
+    scenario: &Scenario,
+    profile: Option<&Profile>,
+    members: u64,
+    time_scale: f64,
+) -> Result<Vec<Observed>, Endless> {
     let members = if profile.is_some() { members } else { 1 };
     let member = |index: usize| {
         let seed = index as u64 + 1;
@@ -19,8 +25,8 @@ pub(super) fn ensemble(scenario: &Scenario, profile: Option<&Profile>, members: 
             id: format!("{} simulated, jitter seed {seed}", scenario.name),
             started_unix_ns: 0,
         };
-        let data = records(scenario, &setting);
-        Observed::of(&data, &Report::compute(&data))
+        let data = records(scenario, &setting)?;
+        Ok(Observed::of(&data, &Report::compute(&data)))
     };
-    on_all_cores(members as usize, None, member)
+    on_all_cores(members as usize, None, member).into_iter().collect()
 }

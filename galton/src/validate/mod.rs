@@ -169,7 +169,7 @@ fn one(
     let seed = pair.live.simulation.seed;
     terminal::say(format_args!("seed {seed} · {} · plan {}", pair.live.name, &plan_sha256[..12]));
     let profile = profile.map(|named| &named.profile);
-    let ensemble = ensemble::ensemble(&pair.simulated, profile, args.ensemble, args.time_scale);
+    let ensemble = ensemble::ensemble(&pair.simulated, profile, args.ensemble, args.time_scale)?;
     let (mut observed, mut runs, mut meta) = (Vec::new(), Vec::new(), None);
     for n in 1..=args.runs {
         terminal::note(format_args!("{}: live run {n} of {}", pair.live.name, args.runs));

@@ -4,6 +4,7 @@
 
 use galton_core::record::{TraceOutcome, TraceRow};
 use galton_core::{Nanos, Outcome, Scenario};
+use galton_sim::Simulated;
 use serde_json::{Value, json};
 
 /// The scenario that `base` describes with `changes` laid over it. The `file` of an arrival trace is its text.
@@ -35,6 +36,11 @@ pub(crate) fn holds_of_800_ms() -> [(&'static str, Value); 6] {
         ("pareto", json!({"distribution": "pareto", "min_ms": 480, "alpha": 2.5})),
         ("bimodal", json!({"distribution": "bimodal", "fast_ms": 400, "slow_ms": 4400, "slow_fraction": 0.1})),
     ]
+}
+
+/// Every record of a scenario whose run ends.
+pub(crate) fn simulate(scenario: &Scenario) -> Simulated {
+    galton_sim::simulate(scenario).expect("time passes")
 }
 
 // === formulas ===

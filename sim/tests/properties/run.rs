@@ -8,7 +8,7 @@ use std::{io, process, thread};
 
 use galton_core::record::{Decision, TraceRow};
 use galton_core::{Nanos, Outcome, RequestId, Scenario};
-use galton_sim::{Simulated, simulate};
+use galton_sim::Simulated;
 use serde_json::Value;
 
 use crate::common;
@@ -27,7 +27,7 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) fn of(value: &Value) -> Self {
         let scenario = common::scenario(value, &[]);
-        let records = watched(value, || simulate(&scenario));
+        let records = watched(value, || common::simulate(&scenario));
         Self { scenario, records }
     }
 
