@@ -9,6 +9,7 @@ use galton_core::{CallId, Incarnation, Nanos, TargetId};
 
 use crate::machine::{Errand, Machine};
 use crate::observer::Observer;
+use crate::path::FEW_EVENTS;
 use crate::queue::EventQueue;
 use crate::requests::Requests;
 use crate::source::{Next, Sent, Source};
@@ -23,6 +24,8 @@ pub(crate) struct Edge<'a, O> {
     pub(crate) observer: &'a mut O,
     pub(crate) now: Nanos,
     pub(crate) queue: EventQueue<Event>,
+    /// The queue is tidied once it is longer than this.
+    pub(crate) tidied_beyond: usize,
     pub(crate) source: Source,
     /// For when the source is to be asked again.
     pub(crate) asks_at: Option<Nanos>,
@@ -52,6 +55,7 @@ impl<'a, O: Observer> Edge<'a, O> {
             observer,
             now: Nanos::ZERO,
             queue: EventQueue::new(),
+            tidied_beyond: FEW_EVENTS,
             source: Source::new(scenario),
             asks_at: None,
             end: scenario.simulation.total_time.unwrap_or(Nanos::MAX),

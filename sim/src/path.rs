@@ -12,10 +12,8 @@ use crate::requests::{Answer, Attempt, Deadline, Moment, Request};
 use crate::source::Sent;
 use crate::world::{Event, World};
 
-/// The queue is tidied when it is this much longer than what is under way can need.
-const IDLE_EVENTS: usize = 4096;
-/// Events that one request has in the queue, at most.
-const EVENTS_PER_REQUEST: usize = 4;
+/// The queue is not tidied before it is as long as this.
+pub(crate) const FEW_EVENTS: usize = 4096;
 
 impl<O: Observer> World<'_, O> {
     /// A client sends a request.
@@ -47,7 +45,7 @@ impl<O: Observer> World<'_, O> {
     #[inline(always)]
     pub(crate) fn hold_over(&mut self, call: CallId, number: u32) {
         let Edge { requests, targets, scenario, machine, queue, now, .. } = &mut self.edge;
-        let this = |attempt: &mut Attempt| attempt.ticket.attempt() == number && attempt.held && attempt.end.is_none();
+        let this = |attempt: &mut Attempt| attempt.is_held(number);
         let request = requests.get(call);
         let Some((request, attempt)) = request.and_then(|r| r.attempt.take_if(this).map(|attempt| (r, attempt))) else {
             return self.edge.deserted_hold_over(call, number);
@@ -272,15 +270,26 @@ impl<O: Observer> Edge<'_, O> {
         request.deadline = Deadline::Queued;
         let host = request.sent.host;
         self.queue.push_at_place(place, at, Event::Timer(host, TimerId::Deadline(call)));
-        if self.queue.len() > IDLE_EVENTS + 2 * EVENTS_PER_REQUEST * self.requests.len() {
-            let requests = &self.requests;
-            self.queue.retain(|event| match event {
-                Event::Timer(_, TimerId::Deadline(call) | TimerId::Queue(call) | TimerId::Try(call, _)) => {
-                    requests.holds(*call)
-                }
-                _ => true,
-            });
+        if self.queue.len() > self.tidied_beyond {
+            self.tidy();
         }
+    }
+
+    /// Drops the events of which nothing will come: of requests that are over, and of attempts that nobody holds any more. The next
+    /// time is when as many as are left may have been added, so that each event is gone through a few times at most.
+    #[cold]
+    fn tidy(&mut self) {
+        let Self { queue, requests, deserted, .. } = self;
+        queue.retain(|event| match event {
+            Event::Timer(_, TimerId::Deadline(call) | TimerId::Queue(call) | TimerId::Try(call, _)) => {
+                requests.holds(*call)
+            }
+            Event::HoldOver(call, number, ..) => {
+                requests.is_held(*call, *number) || deserted.contains_key(&(*call, *number))
+            }
+            _ => true,
+        });
+        self.tidied_beyond = FEW_EVENTS + 2 * self.queue.len();
     }
 
     /// What a hop adds: nothing without a machine.

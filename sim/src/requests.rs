@@ -131,6 +131,13 @@ impl Requests {
         self.at.get(call.place()).is_some_and(|request| request.call == call)
     }
 
+    /// Whether a target holds this attempt of it.
+    pub(crate) fn is_held(&self, call: CallId, number: u32) -> bool {
+        let request = self.at.get(call.place()).filter(|request| request.call == call);
+        let attempt = request.and_then(|request| request.attempt.as_ref());
+        attempt.is_some_and(|attempt| attempt.is_held(number))
+    }
+
     /// Its open attempt, if it is this one.
     #[inline(always)]
     pub(crate) fn attempt(&mut self, call: CallId, number: u32) -> Option<&mut Attempt> {
@@ -177,6 +184,16 @@ impl Moment {
     #[inline(always)]
     pub(crate) fn get(self) -> Option<Nanos> {
         Some(self.0).filter(|at| *at < Nanos::MAX)
+    }
+}
+
+// === impl Attempt ===
+
+impl Attempt {
+    /// It is this one, and a target holds it.
+    #[inline(always)]
+    pub(crate) fn is_held(&self, number: u32) -> bool {
+        self.ticket.attempt() == number && self.held && self.end.is_none()
     }
 }
 

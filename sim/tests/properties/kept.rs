@@ -67,3 +67,20 @@ fn hosts_that_find_a_target_full_do_not_wake_each_other_for_ever() {
     });
     check(&scenario);
 }
+
+#[test]
+fn what_callers_have_left_behind_does_not_take_longer_and_longer() {
+    // Holds of 20 s whose callers leave after one: of what is in the queue nineteen in twenty are ends that nobody waits for.
+    let scenario = json!({
+        "simulation": {"duration_ms": 60_000},
+        "traffic": {
+            "arrival": {"distribution": "deterministic", "interval_ms": 1},
+            "request_duration_ms": {"distribution": "lognormal", "mean_ms": 20_000, "sigma": 1},
+            "timeout_ms": 1_000
+        },
+        "load_balancer": {"no_capacity": "fail"},
+        "targets": {"initial_count": 100, "max_concurrency_per_target": 100}
+    });
+    let run = Run::of(&scenario);
+    assert!(run.count(|outcome| outcome == Outcome::TimedOut) > 55_000);
+}
