@@ -348,6 +348,21 @@ fn a_profile_adds_its_hops() {
 }
 
 #[test]
+fn another_replication_is_another_day_of_the_machine() {
+    let file = galton();
+    let path = file.file("profile.json", &profile().to_string());
+    let on = |args: &[&str]| simulate(&roomy(), &[&["--profile", path.to_str().unwrap()], args].concat());
+    let replications = on(&["--replications", "3", "--jitter-seed", "5"]).text("replications.csv");
+    let means: Vec<f64> =
+        replications.lines().skip(1).map(|line| line.split(',').nth(1).unwrap().parse().unwrap()).collect();
+    assert_eq!(means.len(), 3);
+    for (n, mean) in means.iter().enumerate() {
+        let alone = on(&["--seed", &(42 + n).to_string(), "--jitter-seed", &(5 + n).to_string()]).result();
+        assert_eq!(alone["latency"]["response"]["mean"].as_f64(), Some(*mean), "replication {n}");
+    }
+}
+
+#[test]
 fn users_that_would_send_for_ever_are_an_error_whoever_simulates_them() {
     let galton = galton();
     let changes = [

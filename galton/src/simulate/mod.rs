@@ -45,7 +45,7 @@ pub(crate) struct Args {
     /// Add what a machine adds, as galton calibrate measured it; without, nothing takes time but what the scenario says
     #[arg(long, value_name = "FILE")]
     profile: Option<PathBuf>,
-    /// The seed of the machine's jitter
+    /// The seed of the machine's jitter; of replications that of the first
     #[arg(long, value_name = "N", default_value = "1", requires = "profile")]
     jitter_seed: u64,
     /// The time scale of the live run that is to be met: the machine's delays count so many times

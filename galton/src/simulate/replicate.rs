@@ -13,20 +13,28 @@ use galton_results::SUMMARY_WIDTH;
 use galton_runtime::terminal;
 use galton_sim::Endless;
 
-use super::run::{Setting, run as simulate};
+use super::run::{Jitter, Setting, run as simulate};
 use super::{Args, progress};
 use crate::report_files;
 use crate::run_dir::RunDir;
 
 /// Simulates the replications; the report is that of the first, the table that of all.
-pub(super) fn run(args: &Args, scenario: &Scenario, setting: &Setting<'_>, dir: &RunDir) -> anyhow::Result<ExitCode> {
+pub(super) fn run<'a>(
+    args: &Args,
+    scenario: &Scenario,
+    setting: &Setting<'a>,
+    dir: &RunDir,
+) -> anyhow::Result<ExitCode> {
     let n = args.replications.get();
     let bar =
         (args.progress == ProgressStyle::Auto && std::io::stderr().is_terminal()).then(|| progress::bar(n as u64));
     let one = |index: usize| {
         let mut scenario = scenario.clone();
         scenario.simulation.seed = scenario.simulation.seed.wrapping_add(index as u64);
-        let done = simulate(&scenario, setting, false, ProgressStyle::None)?;
+        // Another seed is another day: the machine does not repeat itself.
+        let day = |jitter: Jitter<'a>| Jitter { seed: jitter.seed.wrapping_add(index as u64), ..jitter };
+        let setting = Setting { jitter: setting.jitter.map(day), ..setting.clone() };
+        let done = simulate(&scenario, &setting, false, ProgressStyle::None)?;
         bar.iter().for_each(|bar| bar.inc(1));
         let first = (index == 0).then(|| Box::new((done.report.clone(), done.fleet)));
         Ok((scenario.simulation.seed, Figures::of(&done.report), first))
