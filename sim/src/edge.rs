@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use galton_core::counters::{Counters, LoadCounters, ProxyCounters};
+use galton_core::host::Host;
 use galton_core::scenario::{CpuMode, Scenario};
 use galton_core::{CallId, Incarnation, Nanos, TargetId};
 
@@ -11,7 +12,7 @@ use crate::machine::{Errand, Machine};
 use crate::observer::Observer;
 use crate::path::FEW_EVENTS;
 use crate::queue::EventQueue;
-use crate::requests::Requests;
+use crate::requests::{Attempt, Requests};
 use crate::source::{Next, Sent, Source};
 use crate::target::Target;
 use crate::world::{Endless, Event, Totals};
@@ -133,20 +134,25 @@ impl<'a, O: Observer> Edge<'a, O> {
         self.machine.map_or(Nanos::ZERO, |machine| machine.errand(errand, self.errands))
     }
 
-    /// The run is over; `in_flight`: what each host still has.
-    pub(crate) fn finish(mut self, in_flight: impl Iterator<Item = u64>) -> Result<Totals, Endless> {
+    /// The run is over. What is under way is cut off; as live, where clients go away then.
+    pub(crate) fn finish(mut self, hosts: &[Host]) -> Result<Totals, Endless> {
         if let Some(endless) = self.endless {
             return Err(endless);
         }
         for (_, request) in self.requests.in_order() {
+            let number = request.sent.host.0 as usize;
+            if let Some(Attempt { ticket, end, .. }) = &request.attempt {
+                self.observer.decided(&hosts[number].cut_off(self.end, ticket, *end), &request.asked());
+            }
+            self.proxies[number].cancelled += u64::from(request.is_at_its_host());
             self.observer.ended(&request.ended(None, None), || request.row(None, None, None));
         }
         for sent in self.source.unsent() {
             let row = sent.unsent();
             self.observer.ended(&row.ended(), || row);
         }
-        for (proxy, in_flight) in self.proxies.iter_mut().zip(in_flight) {
-            proxy.in_flight_at_end = in_flight;
+        for (proxy, host) in self.proxies.iter_mut().zip(hosts) {
+            proxy.in_flight_at_end = host.in_flight().into();
         }
         let processes = self.targets.into_iter().flatten().chain(self.retired);
         let mut targets: Vec<_> = processes.map(|target| target.counters).collect();

@@ -205,6 +205,11 @@ impl Request {
         Asked { t_intended: self.sent.at, demand: self.sent.demand }
     }
 
+    /// Its host has it, and has not answered.
+    pub(crate) fn is_at_its_host(&self) -> bool {
+        self.proxy_recv.get().is_some() && !self.answered
+    }
+
     /// What the report asks of it, once it has ended: with its answer, and the time at which the client had it; or without.
     #[inline(always)]
     pub(crate) fn ended(&self, answer: Option<&Answer>, t_end: Option<Nanos>) -> Ended {

@@ -213,7 +213,6 @@ impl<'a, O: Observer> World<'a, O> {
     }
 
     fn finish(self) -> Result<Totals, Endless> {
-        let in_flight = self.hosts.iter().map(|host| u64::from(host.in_flight()));
-        self.edge.finish(in_flight)
+        self.edge.finish(&self.hosts)
     }
 }

@@ -4,6 +4,7 @@
 
 mod common;
 
+use galton_core::record::DecisionKind;
 use galton_core::{Nanos, Outcome, Scenario};
 use galton_sim::Endless;
 use serde_json::{Value, json};
@@ -81,6 +82,29 @@ fn users_that_are_rejected_in_no_time_do_not_go_round_for_ever() {
     let delayed = json!({"load_balancer": {"rr": {"retry_delay_ms": 1}}});
     for ends in [thinking, cancelled, budget, delayed] {
         assert_eq!(stuck(&ends), None, "{ends}");
+    }
+}
+
+#[test]
+fn what_the_end_cuts_off_is_written_down_until_then() {
+    // Of ten requests the last four are under way at 1 s, and three at 1.1 s; or all, each on a target that was started for it.
+    for (drain, hold, initial, cut) in [(0, 450, 1, 4), (100, 450, 1, 3), (0, 1_050, 0, 10)] {
+        let run = common::simulate(&scenario(&json!({
+            "simulation": {"drain_ms": drain},
+            "traffic": {"request_duration_ms": {"distribution": "deterministic", "value_ms": hold}},
+            "load_balancer": {"no_capacity": "wait_scale_up", "rr": {"retry_limit": 10}},
+            "targets": {"initial_count": initial, "max_concurrency_per_target": if initial == 0 { 1 } else { 100 }},
+            "scaling": {"min_targets": initial, "max_targets": 10, "scale_up_delay_ms": 0}
+        })));
+        let end = Nanos::from_millis(1_000 + drain);
+        let unfinished = run.trace.iter().filter(|row| common::outcome(row) == Some(Outcome::Unfinished)).count();
+        let last: Vec<_> = run.decisions.iter().filter(|d| d.until == end).collect();
+        assert_eq!((unfinished, last.len()), (cut, cut), "{drain} ms of drain");
+        assert!(last.iter().all(|d| d.kind.occupied()), "{last:?}");
+        assert!(last.iter().all(|d| (d.kind == DecisionKind::ScaleRoute) == (initial == 0)), "{last:?}");
+        let accepted: u64 = run.counters.targets.iter().map(|target| target.accepted).sum();
+        assert_eq!(run.decisions.iter().filter(|d| d.kind.occupied()).count() as u64, accepted);
+        assert_eq!(run.counters.proxies.iter().map(|proxy| proxy.cancelled).sum::<u64>(), cut as u64);
     }
 }
 

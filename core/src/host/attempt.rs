@@ -241,6 +241,13 @@ impl Host {
 
     #[inline(always)]
     fn record_attempt(&self, ticket: &Ticket, end: AttemptEnd, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
+        let decision = self.decision(ticket, end, cx.now);
+        cx.fx.push(Effect::Record { call: ticket.call, decision });
+    }
+
+    /// What is written down of an attempt that ends so.
+    #[inline(always)]
+    pub(super) fn decision(&self, ticket: &Ticket, end: AttemptEnd, now: Nanos) -> Decision {
         let kind = match end {
             AttemptEnd::Full { .. } => DecisionKind::Refuse,
             AttemptEnd::Gone => DecisionKind::Fail(FailReason::Connect),
@@ -251,9 +258,9 @@ impl Host {
             AttemptEnd::Closed { .. } | AttemptEnd::Done { .. } if ticket.scale_routed => DecisionKind::ScaleRoute,
             AttemptEnd::Closed { .. } | AttemptEnd::Done { .. } => DecisionKind::Accept,
         };
-        let decision = Decision {
+        Decision {
             at: ticket.dispatched,
-            until: cx.now,
+            until: now,
             host: self.id,
             request: ticket.request,
             attempt: ticket.attempt,
@@ -261,8 +268,7 @@ impl Host {
             kind,
             known: ticket.known,
             own: ticket.own,
-        };
-        cx.fx.push(Effect::Record { call: ticket.call, decision });
+        }
     }
 
     /// Rejects the call, and writes it down.

@@ -36,6 +36,7 @@ use rules::Rules;
 
 use crate::ids::{CallId, HostId};
 use crate::outcome::Outcome;
+use crate::record::Decision;
 use crate::scenario::{Architecture, Scenario};
 use crate::table::{LoadTable, Slot};
 use crate::time::Nanos;
@@ -156,6 +157,12 @@ impl Host {
     /// Open tickets: what this host has in flight.
     pub fn in_flight(&self) -> u32 {
         self.fleet.in_flight()
+    }
+
+    /// What there is to write down of an attempt that the end of the run cuts off: as if its client had gone then, if it has not
+    /// ended already.
+    pub fn cut_off(&self, now: Nanos, ticket: &Ticket, end: Option<AttemptEnd>) -> Decision {
+        self.decision(ticket, end.unwrap_or(AttemptEnd::Closed { committed: false }), now)
     }
 
     fn timer(&mut self, id: TimerId, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {

@@ -34,8 +34,8 @@ pub(crate) struct FleetState {
 struct Seats {
     held: u32,
     ready: bool,
-    /// Attempts that it held and that are over.
-    over: u64,
+    /// Attempts that it has held.
+    taken: u64,
     /// What its gauges have not gone through.
     steps: Vec<Step>,
 }
@@ -96,9 +96,9 @@ impl FleetState {
         self.free
     }
 
-    /// Attempts that a target held and that are over.
+    /// Attempts that a target has held, or holds.
     pub(crate) fn held_by(&self, id: TargetId) -> u64 {
-        self.seats.get(id).map_or(0, |seats| seats.over)
+        self.seats.get(id).map_or(0, |seats| seats.taken)
     }
 
     /// No target has a number as high as this.
@@ -183,7 +183,7 @@ impl FleetState {
         let seats = self.seats.of(target, Seats::default);
         let free_before = seats.free(self.limit);
         seats.held = seats.held.wrapping_add_signed(by);
-        seats.over += u64::from(by < 0);
+        seats.taken += u64::from(by > 0);
         let (free, ready) = (seats.free(self.limit), seats.ready);
         seats.steps.push(Step { at, samples: here.samples, demanded, held: seats.held });
         if seats.steps.len() == STEPS {
