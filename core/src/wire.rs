@@ -166,6 +166,15 @@ pub struct ScaleUpCall {
     pub asked_ns: Option<u64>,
 }
 
+/// `POST /v1/leave-start` on the scaler: a call that waits for a start has been given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaveStartCall {
+    /// At which host.
+    pub host: HostId,
+    /// Which call.
+    pub call: CallId,
+}
+
 /// `POST /v1/scale-down` on the scaler: remove a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScaleDownCall {

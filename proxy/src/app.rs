@@ -232,7 +232,7 @@ async fn speak(proxy: Rc<Proxy>, scaler: String) {
         let input = match post {
             Post::ScaleUp(call, _) if !taken => Input::ScaleUp { call, answer: ScaleUpAnswer::Refused },
             Post::ScaleDown(target) => Input::ScaleDown { target },
-            Post::ScaleUp(..) | Post::Released(_) => return,
+            Post::ScaleUp(..) | Post::LeaveStart(_) | Post::Released(_) => return,
         };
         if let Some(engine) = proxy.engine() {
             engine.feed(input);

@@ -189,6 +189,7 @@ impl Engine {
             Effect::Sleep { id, until } => self.sleep(id, until),
             Effect::Forget { id } => self.forget(id),
             Effect::AskScaleUp { call } => return self.ask_scale_up(call),
+            Effect::LeaveStart { call } => drop(self.outside.posts.push(Post::LeaveStart(call))),
             Effect::AskScaleDown { target } => {
                 return (!self.outside.posts.push(Post::ScaleDown(target))).then_some(Input::ScaleDown { target });
             }

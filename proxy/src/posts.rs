@@ -1,7 +1,7 @@
 //! What this host says to the scaler: posts in order, over one keep-alive connection, off the request path.
 //!
-//! A post that met a broken connection is sent again, so that the scaler may see one twice; removals and releases are the
-//! same said twice, and a second start that nobody waits for is what a lost answer costs.
+//! A post that met a broken connection is sent again, so that the scaler may see one twice; removals, releases and
+//! what was given up are the same said twice, and a second start that nobody waits for is what a lost answer costs.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
-use galton_core::wire::{ReleasedCall, ScaleDownCall, ScaleUpCall};
+use galton_core::wire::{LeaveStartCall, ReleasedCall, ScaleDownCall, ScaleUpCall};
 use galton_core::{CallId, HostId, TargetId};
 use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
@@ -26,6 +26,8 @@ use crate::limits;
 pub(crate) enum Post {
     /// Start a target for this call, which asked then (machine time).
     ScaleUp(CallId, u64),
+    /// This call no longer waits for a start.
+    LeaveStart(CallId),
     /// Remove this target.
     ScaleDown(TargetId),
     /// The cordon is known here and nothing is in flight there.
@@ -64,7 +66,7 @@ impl Posts {
 
     /// Nobody waits any more for the targets that were to be asked for.
     pub(crate) fn forget_asks(&self) {
-        self.waiting.borrow_mut().retain(|post| !matches!(post, Post::ScaleUp(..)));
+        self.waiting.borrow_mut().retain(|post| !matches!(post, Post::ScaleUp(..) | Post::LeaveStart(_)));
     }
 
     async fn next(&self) -> Post {
@@ -139,6 +141,7 @@ impl Link {
                 let call = ScaleUpCall { host: Some(host), call: Some(call), asked_ns: Some(asked_ns) };
                 ("/v1/scale-up", serde_json::to_vec(&call)?)
             }
+            Post::LeaveStart(call) => ("/v1/leave-start", serde_json::to_vec(&LeaveStartCall { host, call })?),
             Post::ScaleDown(target) => {
                 ("/v1/scale-down", serde_json::to_vec(&ScaleDownCall { host: Some(host), target })?)
             }

@@ -14,7 +14,9 @@
 //! | `POST /stop` | 200, and the scaler ends |
 
 use bytes::Bytes;
-use galton_core::wire::{HostInfo, HostNumber, ReleasedCall, ScaleDownCall, ScaleUpCall, Start, TargetList};
+use galton_core::wire::{
+    HostInfo, HostNumber, LeaveStartCall, ReleasedCall, ScaleDownCall, ScaleUpCall, Start, TargetList,
+};
 use galton_core::{CallId, HostId, TargetId};
 use galton_runtime::Shutdown;
 use galton_runtime::admin::{self, Body, Handler, json, text};
@@ -37,6 +39,7 @@ pub(crate) enum Call {
     Hosts,
     Prometheus,
     ScaleUp { waiter: Option<(HostId, CallId)>, asked_ns: Option<u64> },
+    LeaveStart { host: HostId, call: CallId },
     ScaleDown { host: Option<HostId>, target: TargetId },
     Released { host: HostId, target: TargetId },
     Targets,
@@ -91,7 +94,7 @@ impl Call {
             Self::Watch(watcher) => watcher.as_ref().map(|of| of.host),
             Self::ScaleDown { host, .. } => *host,
             Self::ScaleUp { waiter, .. } => waiter.map(|(host, _)| host),
-            Self::Released { host, .. } => Some(*host),
+            Self::LeaveStart { host, .. } | Self::Released { host, .. } => Some(*host),
             Self::Start { .. } | Self::Number | Self::Hosts | Self::Targets | Self::Prometheus => None,
         }
     }
@@ -134,6 +137,9 @@ fn parse(request: &Request<Bytes>) -> Option<Result<Call, String>> {
         (&Method::POST, "/start") => body(request).map(|Start { t0_ns }| Call::Start { t0_ns }),
         (&Method::GET, "/v1/watch") => watch(request.uri().query()),
         (&Method::POST, "/v1/scale-up") => body(request).and_then(scale_up),
+        (&Method::POST, "/v1/leave-start") => {
+            body(request).map(|LeaveStartCall { host, call }| Call::LeaveStart { host, call })
+        }
         (&Method::POST, "/v1/scale-down") => {
             body(request).map(|ScaleDownCall { host, target }| Call::ScaleDown { host, target })
         }
@@ -236,6 +242,12 @@ mod tests {
                 "/v1/scale-up",
                 r#"{"host":1,"call":9,"asked_ns":5}"#,
                 Call::ScaleUp { waiter: Some((HostId(1), CallId(9))), asked_ns: Some(5) },
+            ),
+            (
+                "POST",
+                "/v1/leave-start",
+                r#"{"host":1,"call":9}"#,
+                Call::LeaveStart { host: HostId(1), call: CallId(9) },
             ),
             ("POST", "/v1/scale-down", r#"{"target":"t-002"}"#, Call::ScaleDown { host: None, target: TargetId(2) }),
             (

@@ -57,6 +57,9 @@ impl<O: Observer> World<'_, O> {
                 let asked = self.edge.machine.map(|_| self.edge.now);
                 self.ask_fleet(fleet::Input::ScaleUp { waiter: Some((host, call)), asked });
             }
+            Effect::LeaveStart { call } => {
+                self.ask_fleet(fleet::Input::LeaveStart { host, call });
+            }
             Effect::AskScaleDown { target } => {
                 let heard = self.ask_fleet(fleet::Input::ScaleDown { host: Some(host), target });
                 self.edge.queue.push(heard, Event::Host(host, Box::new(Input::ScaleDown { target })));
@@ -89,7 +92,10 @@ impl<O: Observer> Edge<'_, O> {
             Effect::Abort { call } => self.abort(call),
             Effect::Sleep { id, until } => self.sleep(host, id, until),
             Effect::Forget { .. } => {}
-            Effect::AskScaleUp { .. } | Effect::AskScaleDown { .. } | Effect::Released { .. } => return Some(effect),
+            Effect::AskScaleUp { .. }
+            | Effect::LeaveStart { .. }
+            | Effect::AskScaleDown { .. }
+            | Effect::Released { .. } => return Some(effect),
             Effect::ReadCounts { targets, window } => self.read_counts(host, targets, window),
             Effect::Wake { host } => self.queue.push(self.now, Event::Host(host, Box::new(Input::Wake { most: 1 }))),
             Effect::Answer { call, outcome, attempts, target, overhead } => {

@@ -20,6 +20,13 @@ pub enum Input {
         /// When that was, by the clock of who asks; absent: now. The configured delay of a start counts from there.
         asked: Option<Nanos>,
     },
+    /// A request that waits for a start has been given up.
+    LeaveStart {
+        /// At which host.
+        host: HostId,
+        /// Which request.
+        call: CallId,
+    },
     /// Somebody proposes a target for removal.
     ScaleDown {
         /// Who; none: a person.

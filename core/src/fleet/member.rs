@@ -100,9 +100,9 @@ impl Member {
         }
     }
 
-    pub(super) fn forget_waiters_of(&mut self, host: HostId) {
+    pub(super) fn forget_waiters(&mut self, which: impl Fn(&(HostId, CallId)) -> bool) {
         if let State::Starting(start) = &mut self.state {
-            start.waiters.retain(|(waiter, _)| *waiter != host);
+            start.waiters.retain(|waiter| !which(waiter));
         }
     }
 }

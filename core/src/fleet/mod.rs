@@ -110,6 +110,7 @@ impl Fleet {
             Input::HostJoined(host) => self.host_joined(now, host, fx),
             Input::HostLeft(host) => self.host_left(now, host, fx),
             Input::ScaleUp { waiter, asked } => self.scale_up(now, asked.map_or(now, |at| at.min(now)), waiter, fx),
+            Input::LeaveStart { host, call } => self.leave_start((host, call)),
             Input::ScaleDown { host, target } => self.scale_down(now, host, target, fx),
             Input::Spawned { target, incarnation } => self.spawned(now, target, incarnation, fx),
             Input::Died { target, incarnation, held } => self.died(now, target, incarnation, held, fx),
@@ -165,7 +166,7 @@ impl Fleet {
         }
         fx.push(Effect::ForgetHost { host });
         for member in self.members.values_mut() {
-            member.forget_waiters_of(host);
+            member.forget_waiters(|(waiter, _)| *waiter == host);
         }
         let draining: Vec<_> = self.draining().collect();
         for target in draining {

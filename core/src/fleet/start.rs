@@ -46,6 +46,13 @@ impl Fleet {
         members.find(|(_, member)| has_room(member)).map(|(target, _)| *target)
     }
 
+    /// Who waited has been given up: its place is free. The start goes on.
+    pub(super) fn leave_start(&mut self, waiter: (HostId, CallId)) {
+        for member in self.members.values_mut() {
+            member.forget_waiters(|other| *other == waiter);
+        }
+    }
+
     /// Targets that count against the maximum: all that have not ended, those being removed included.
     fn in_use(&self) -> usize {
         self.members.values().filter(|m| m.phase() != Phase::Ended).count()

@@ -91,6 +91,26 @@ fn up(host: u32, call: u64) -> Input {
 }
 
 #[test]
+fn who_has_been_given_up_leaves_its_place_at_a_start() {
+    let shared = serde_json::json!({"scale_up": "coalesced", "max_targets": 10});
+    let mut fleet = two_hosts(shared);
+    let leave = |host, call| Input::LeaveStart { host: HostId(host), call: CallId(call) };
+    // The default target has ten slots.
+    assert_eq!(logged(&on(&mut fleet, ms(1), up(0, 1))), [FleetWhat::Starting]);
+    (2..=10).for_each(|call| assert_eq!(logged(&on(&mut fleet, ms(2), up(0, call))), [FleetWhat::Joined]));
+    assert_eq!(on(&mut fleet, ms(3), leave(0, 1)), []);
+    assert_eq!(on(&mut fleet, ms(3), leave(1, 2)), [], "of another host");
+    assert_eq!(logged(&on(&mut fleet, ms(4), up(1, 1))), [FleetWhat::Joined]);
+    assert_eq!(logged(&on(&mut fleet, ms(4), up(1, 3))), [FleetWhat::Starting], "the first is full");
+    (2..=10).for_each(|call| assert_eq!(on(&mut fleet, ms(5), leave(0, call)), []));
+    // Nobody of host 0 waits any more: it learns of the target as news.
+    let started = TargetId(3);
+    on(&mut fleet, ms(201), Input::Timer { id: TimerId::StartDelay(started, 0) });
+    let fx = on(&mut fleet, ms(201), Input::Spawned { target: started, incarnation: 0 });
+    assert_eq!(told(&fx), [(1, ms(201)), (1, ms(201)), (0, ms(301))]);
+}
+
+#[test]
 fn a_removal_waits_for_its_delay_and_for_every_host() {
     let mut fleet = two_hosts(serde_json::json!({"scale_down_delay_ms": 70}));
     let fx = on(&mut fleet, ms(10), down(1, 2));

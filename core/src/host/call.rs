@@ -113,6 +113,11 @@ impl Call {
         (self.attempts > 0).then_some(self.last)
     }
 
+    /// It waits for a target that was asked for.
+    pub(super) fn waits_for_start(&self) -> bool {
+        matches!(self.stage, Stage::ScalingUp { .. })
+    }
+
     /// Attempts of this round.
     pub(super) fn round(&self) -> u32 {
         self.attempts - self.before_round

@@ -217,6 +217,11 @@ pub enum Effect {
         /// For this call.
         call: CallId,
     },
+    /// Tell the scaler that the call, which waits for a target that it asked for, has been given up.
+    LeaveStart {
+        /// Which call.
+        call: CallId,
+    },
     /// Propose a target to the scaler for removal; feed [`Input::ScaleDown`] when it has answered, whatever it said.
     AskScaleDown {
         /// Which.

@@ -200,12 +200,16 @@ impl Host {
         if matches!(call.stage, Stage::Attempting { .. }) {
             cx.fx.push(Effect::Abort { call: id });
         }
+        let waits = call.waits_for_start();
         self.answer(id, Outcome::TimedOut, cx);
+        leave_start(id, waits, cx);
     }
 
     /// The client went away: nobody is to be answered.
     fn cancelled(&mut self, id: CallId, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
+        let waits = self.calls.get(id).is_some_and(Call::waits_for_start);
         self.drop_call(id, cx);
+        leave_start(id, waits, cx);
     }
 
     /// The call is over: gives back what it holds while it waits, and answers.
@@ -240,5 +244,12 @@ impl Host {
             self.leave_queue(place, cx);
         }
         Some(call)
+    }
+}
+
+/// A call that waited for a start has been given up: others may take its place there.
+fn leave_start(id: CallId, waited: bool, cx: &mut Cx<'_, impl LoadTable, impl Effects>) {
+    if waited {
+        cx.fx.push(Effect::LeaveStart { call: id });
     }
 }

@@ -76,6 +76,7 @@ impl Rig {
             Effect::Abort { call } => format!("abort {}", call.0),
             Effect::Sleep { id: TimerId::Wait(..), until } => format!("wait until {until}"),
             Effect::AskScaleUp { call } => format!("ask for {}", call.0),
+            Effect::LeaveStart { call } => format!("{} leaves", call.0),
             Effect::AskScaleDown { target } => format!("down with {target}"),
             Effect::Released { target } => format!("released {target}"),
             Effect::ReadCounts { targets, .. } => format!("read {}", targets.len()),
@@ -154,13 +155,14 @@ fn least_connections_reserves_at_a_target_that_starts() {
 }
 
 #[test]
-fn a_call_that_ends_while_it_waits_for_a_start_gives_its_reservation_back() {
+fn a_call_that_ends_while_it_waits_for_a_start_leaves_it_and_gives_its_reservation_back() {
     for end in [Input::Timer { id: TimerId::Deadline(CallId(1)) }, Input::Cancelled { call: CallId(1) }] {
         let mut rig = rig(0, least_conns(json!({})));
         rig.arrive(ms(1), 1);
         rig.table.put(TargetId(1), 0, RowState::Starting, ms(1));
         rig.on(ms(1), Input::ScaleUp { call: CallId(1), answer: ScaleUpAnswer::Accepted(TargetId(1)) });
-        rig.on(ms(2), end);
+        let told = rig.on(ms(2), end);
+        assert_eq!(told.last().map(String::as_str), Some("1 leaves"));
         assert_eq!(rig.table.total_in_flight(), 0);
         assert_eq!(rig.host.open_calls(), 0);
     }

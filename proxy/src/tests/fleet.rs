@@ -139,6 +139,24 @@ fn a_target_is_asked_for_and_gets_the_request() {
 }
 
 #[test]
+fn a_request_that_is_given_up_leaves_its_start() {
+    run(async {
+        let rig = Rig::start("scale_up", &[]).await;
+        let mut client = Client::connect(rig.addr).await;
+        let waiting = async {
+            let asked = rig.scaler.post("/v1/scale-up").await;
+            let left = rig.scaler.post("/v1/leave-start").await;
+            assert_eq!(left, serde_json::json!({ "host": 0, "call": asked["call"] }));
+        };
+        let mut request = get();
+        request.headers_mut().insert("galton-deadline-ns", (mono_ns() + 50_000_000).into());
+        let (reply, ()) = tokio::join!(client.call(request), waiting);
+        assert_eq!(reply.unwrap().status, 504);
+        rig.settled().await;
+    });
+}
+
+#[test]
 fn a_start_that_is_refused_rejects_the_request() {
     run(async {
         let rig = Rig::start("scale_up", &[]).await;

@@ -36,6 +36,7 @@ impl Driver {
             _ if self.run.is_none() => Ok(refused("the run has not started")),
             Call::ScaleUp { waiter: Some(waiter), asked_ns } => self.scale_up_for(waiter, self.asked(asked_ns)),
             Call::ScaleUp { waiter: None, asked_ns } => self.scale_up(self.asked(asked_ns)),
+            Call::LeaveStart { host, call } => self.feed(Input::LeaveStart { host, call }).map(|_| Reply::Done),
             Call::ScaleDown { host, target } => self.scale_down(host, target),
             Call::Released { host, target } => self.feed(Input::Released { host, target }).map(|_| Reply::Done),
         }
