@@ -58,6 +58,8 @@ pub(super) fn unknown_key(
         let owners: Vec<&str> = tag.variants.iter().filter(|v| knows(&v.body, name)).map(|v| v.name).collect();
         match chosen {
             _ if owners.is_empty() => {}
+            // One of its own tags says more.
+            Some(chosen) if owners.contains(chosen) => {}
             None => return None,
             Some(chosen) => {
                 return Some(format!("belongs to {} {}, not to {chosen}", tag.name, owners.join(" or ")));

@@ -106,6 +106,23 @@ fn words() {
             json!(["json", "pdf"]),
             "reporting.writers[1]: must be one of json, markdown, csv, html, got \"pdf\"",
         ),
+        (
+            "scaling.scale_up_delay_ms",
+            json!({"mean_ms": 10}),
+            "scaling.scale_up_delay_ms.distribution: is missing: one of lognormal, normal, exponential, deterministic, gamma, \
+             weibull, pareto, uniform, bimodal",
+        ),
+        (
+            "traffic.request_duration_ms",
+            json!({"distribution": "gama", "mean_ms": 10, "cv": 1}),
+            "traffic.request_duration_ms.distribution: must be one of lognormal, normal, exponential, deterministic, gamma, \
+             weibull, pareto, uniform, bimodal, got \"gama\"; did you mean gamma?",
+        ),
+        (
+            "traffic.request_duration_ms",
+            json!({"distribution": "deterministic", "value_ms": 10, "cv": 1}),
+            "traffic.request_duration_ms.cv: belongs to distribution gamma or weibull, not to deterministic",
+        ),
         ("scaling.policy", json!("hpa"), ": must be one of on_demand, got \"hpa\""),
     ]);
 }
