@@ -6,6 +6,7 @@
 //! explain: it must also exceed a margin below which nobody cares.
 
 mod bootstrap;
+mod course;
 mod differences;
 mod distribution;
 mod estimate;
@@ -142,6 +143,8 @@ pub struct About {
 /// The figures of both sides, and what only whole distributions tell.
 struct Both {
     figures: [Figures; 2],
+    /// What of either side cannot be told.
+    notes: [Option<String>; 2],
     paired: Option<Pairing>,
     distance: Option<Distance>,
 }
@@ -166,8 +169,11 @@ pub fn compare(mut a: Subject, mut b: Subject, options: &Options) -> Result<Comp
     let differs_in = refusal::key_differences(&a, &b);
     let both = match (&a.records, &b.records) {
         (Records::Requests(of_a), Records::Requests(of_b)) => Both::of_requests(of_a, of_b, paired),
-        _ => Both { figures: [own_figures(&a), own_figures(&b)], paired: None, distance: None },
+        _ => Both { figures: [own_figures(&a), own_figures(&b)], notes: [None, None], paired: None, distance: None },
     };
+    for (name, note) in [&a.name, &b.name].into_iter().zip(&both.notes) {
+        notes.extend(note.iter().map(|note| format!("{name}: {note}")));
+    }
     let [of_a, of_b] = &both.figures;
     let candidates = candidates(of_a, of_b);
     let compared = |metric: &Metric| candidates.iter().any(|one| one.metric == *metric);
@@ -255,7 +261,8 @@ impl Both {
             Sample { side: b, requests: &positions.b, resamples: &of_b },
         ];
         let mut figures = [samples[0].figures(), samples[1].figures()];
-        let over_time = over_time::estimates(&OverTime::of(a), &OverTime::of(b), paired && a.window == b.window);
+        let courses = [OverTime::of(a), OverTime::of(b)];
+        let over_time = over_time::estimates(&courses[0], &courses[1], paired && a.window == b.window);
         for (figures, more) in figures.iter_mut().zip(over_time) {
             figures.estimates.extend(more);
         }
@@ -266,7 +273,8 @@ impl Both {
         }
         let side = |i: usize| Side { sorted: &sorted[i], values: &values[i], resamples: samples[i].resamples };
         let distance = distribution::distance(&side(0), &side(1));
-        Self { figures, paired: paired.then(|| positions.agreement()), distance }
+        let notes = courses.each_ref().map(OverTime::note);
+        Self { figures, notes, paired: paired.then(|| positions.agreement()), distance }
     }
 }
 

@@ -6,9 +6,11 @@ use galton_core::record::{FleetEvent, FleetWhat};
 use galton_core::{Nanos, TargetId};
 
 use super::bootstrap::{Resamples, block_length};
+use super::course::{Course, FEWEST_CYCLES};
 use super::metric::Metric;
 use super::subject::{Recorded, Request, Window};
 use super::summary::{Estimate, Spread};
+use crate::units::things;
 
 /// Slices: fine enough to see a start, coarse enough that most rates have some requests in each.
 const SLICES: usize = 500;
@@ -27,6 +29,8 @@ pub(crate) struct OverTime {
 struct Series {
     slices: Vec<u64>,
     divisor: f64,
+    /// How often its course came round; none: it is as good as new with every request, or it never changes.
+    cycles: Option<usize>,
 }
 
 /// Estimates of both sides. `paired`: slices of the same plan belong together.
@@ -84,7 +88,9 @@ impl OverTime {
             return;
         }
         let area = area(window, &steps);
-        self.insert(Metric::FleetMean, area, (window.end - window.start).0 as f64);
+        let cycles = (!is_fixed(&steps, window)).then(|| Course::within(window, &steps).cycles());
+        let mean = Series { slices: area, divisor: (window.end - window.start).0 as f64, cycles };
+        self.series.insert(Metric::FleetMean, mean);
         self.peak = steps.iter().map(|(_, ready)| *ready).max();
         let starts: Vec<Nanos> =
             fleet.iter().filter(|event| event.what == FleetWhat::Starting).map(|event| event.at).collect();
@@ -93,8 +99,18 @@ impl OverTime {
         self.insert(Metric::ScaleUps, slices(whole_run, starts), 1.0);
     }
 
+    /// Why its mean fleet has no interval, if so.
+    pub(crate) fn note(&self) -> Option<String> {
+        let cycles = self.series.get(&Metric::FleetMean)?.cycles.filter(|cycles| *cycles < FEWEST_CYCLES)?;
+        Some(format!(
+            "targets mean has no interval: the fleet went from its lower to its upper quartile {} in the \
+             window, and it takes {FEWEST_CYCLES} to know how another run would differ",
+            things(cycles as u64, "time")
+        ))
+    }
+
     fn insert(&mut self, metric: Metric, slices: Vec<u64>, divisor: f64) {
-        self.series.insert(metric, Series { slices, divisor });
+        self.series.insert(metric, Series { slices, divisor, cycles: None });
     }
 }
 
@@ -107,6 +123,11 @@ fn slices(window: Window, instants: impl IntoIterator<Item = Nanos>) -> Vec<u64>
         slices[(slice as usize).min(SLICES - 1)] += 1;
     }
     slices
+}
+
+/// What is ready at the beginning stays, and nothing else comes: so the scenario says, not chance.
+fn is_fixed(steps: &[(Nanos, u32)], window: Window) -> bool {
+    steps.iter().all(|(at, _)| *at == Nanos::ZERO || *at >= window.end)
 }
 
 /// How many targets were ready, from when on: removal begins with the cordon.
@@ -149,15 +170,21 @@ fn area(window: Window, steps: &[(Nanos, u32)]) -> Vec<u64> {
 // === impl Series ===
 
 impl Series {
+    /// Blocks are no shorter than a cycle.
     fn block_length(&self) -> usize {
-        block_length(&self.slices.iter().map(|sum| *sum as f64).collect::<Vec<_>>())
+        let cycle = self.cycles.map_or(1, |cycles| SLICES / cycles.max(1));
+        block_length(&self.slices.iter().map(|sum| *sum as f64).collect::<Vec<_>>()).max(cycle)
     }
 
     fn estimate(&self, block: usize, key: u64) -> Estimate {
+        let value = self.slices.iter().sum::<u64>() as f64 / self.divisor;
+        let cycles = self.cycles.unwrap_or(usize::MAX);
+        if cycles < FEWEST_CYCLES {
+            return Estimate::plain(value, Spread::Unknown);
+        }
         let resamples = Resamples::new(self.slices.len(), block, key);
         let values = resamples.sums(|i| self.slices[i]).iter().map(|sum| *sum as f64 / self.divisor).collect();
-        let value = self.slices.iter().sum::<u64>() as f64 / self.divisor;
-        Estimate::plain(value, Spread::Resampled(values, resamples.blocks()))
+        Estimate::plain(value, Spread::Resampled(values, resamples.blocks().min(cycles)))
     }
 }
 

@@ -124,9 +124,11 @@ impl Candidate {
     fn sameness(&self, margin: f64, family: usize) -> Sameness {
         let value = self.difference.value;
         let Some(interval) = self.difference.interval else {
-            // A maximum, or a count of a few: equal or not is all that one run can say.
-            let countable = matches!(self.metric, Metric::FleetPeak | Metric::ScaleUps);
-            return if countable && value.abs() <= margin { Sameness::Same } else { Sameness::Undecided };
+            // A maximum, or a count of a few: equal or not is all that one run can say. A mean that is equal to the last
+            // digit is that of the same course.
+            let countable = matches!(self.metric, Metric::FleetPeak | Metric::ScaleUps) && value.abs() <= margin;
+            let alike = self.metric == Metric::FleetMean && value == 0.0;
+            return if countable || alike { Sameness::Same } else { Sameness::Undecided };
         };
         if interval.within_margin(margin) {
             return Sameness::Same;
@@ -198,11 +200,12 @@ mod tests {
     }
 
     #[test]
-    fn without_an_interval_only_counts_can_be_the_same() {
+    fn without_an_interval_only_counts_and_courses_can_be_the_same() {
         let bare = |value| Estimate::plain(value, Spread::Unknown);
         let verdict = |metric, b| Candidate::of(metric, &bare(5.0), &bare(b)).judge(1.0, 1).verdict;
         assert_eq!(verdict(Metric::FleetPeak, 6.0), Sameness::Same);
         assert_eq!(verdict(Metric::FleetPeak, 9.0), Sameness::Undecided);
-        assert_eq!(verdict(Metric::FleetMean, 5.0), Sameness::Undecided);
+        assert_eq!(verdict(Metric::FleetMean, 5.1), Sameness::Undecided);
+        assert_eq!(verdict(Metric::FleetMean, 5.0), Sameness::Same);
     }
 }

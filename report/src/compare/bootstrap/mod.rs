@@ -1,4 +1,5 @@
-//! The circular block bootstrap: what a figure would have been with other requests of the same kind.
+//! The circular block bootstrap: what a figure would have been with other requests of the same kind, as far as what they
+//! meet comes round within the run.
 //!
 //! Neighbouring requests share their fate, so not single values but blocks of neighbours are drawn with replacement
 //! (Künsch, "The jackknife and the bootstrap for general stationary observations", Annals of Statistics 17, 1989), from a
