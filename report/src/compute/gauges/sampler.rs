@@ -3,7 +3,7 @@
 use galton_core::Nanos;
 use galton_core::prefetch::prefetch;
 
-use crate::stats::Weighted;
+use crate::stats::{Sparse, Weighted};
 
 /// Where a replay is: the number of samples taken so far, and the time, clipped to the measured window.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,9 +23,19 @@ pub(crate) struct Sampler<const N: usize> {
 
 /// Samples and nanoseconds by the value of a gauge, side by side: both change together.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Weights(Vec<(u64, u64)>);
+pub(crate) struct Weights {
+    small: Vec<(u64, u64)>,
+    large: Option<Box<Large>>,
+}
 
-/// Gauges above this are counted as this: a limit on memory that no fleet of one machine reaches.
+/// The same of values above [`LARGEST`].
+#[derive(Clone, Debug, Default)]
+struct Large {
+    samples: Sparse,
+    time: Sparse,
+}
+
+/// What is larger than this is not counted in a row of all values, but apart: few gauges are, and memory has a limit.
 const LARGEST: u64 = 1 << 20;
 
 // === impl Sampler ===
@@ -79,37 +89,41 @@ impl<const N: usize> Sampler<N> {
 impl Weights {
     #[inline(always)]
     fn add(&mut self, value: u64, samples: u64, time: u64) {
-        let weight = match self.0.get_mut(value as usize) {
-            Some(weight) => weight,
-            None => self.above(value),
-        };
-        *weight = (weight.0 + samples, weight.1 + time);
+        match self.small.get_mut(value as usize) {
+            Some(weight) => *weight = (weight.0 + samples, weight.1 + time),
+            None => self.above(value, samples, time),
+        }
     }
 
-    /// Of a value that is higher than every one before, or than any is counted.
+    /// Of a value that is higher than every one before, or than what is counted in a row.
     #[cold]
-    fn above(&mut self, value: u64) -> &mut (u64, u64) {
-        let at = value.min(LARGEST) as usize;
-        if self.0.len() <= at {
-            self.0.resize(at + 1, (0, 0));
+    fn above(&mut self, value: u64, samples: u64, time: u64) {
+        if value > LARGEST {
+            let large = self.large.get_or_insert_default();
+            large.samples.add(value, samples);
+            large.time.add(value, time);
+        } else {
+            self.small.resize(value as usize + 1, (0, 0));
+            self.small[value as usize] = (samples, time);
         }
-        &mut self.0[at]
     }
 
     /// Fetches the weights of a value that is left soon.
     #[inline]
     pub(super) fn fetch(&self, value: u64) {
-        self.0.get(value as usize).into_iter().for_each(|(samples, _)| prefetch(samples));
+        self.small.get(value as usize).into_iter().for_each(|(samples, _)| prefetch(samples));
     }
 
     /// What decisions met.
     pub(crate) fn by_decision(&self) -> Weighted {
-        Weighted::of(self.0.iter().map(|(samples, _)| *samples))
+        let large = self.large.as_ref().map(|large| large.samples.clone());
+        Weighted::of(self.small.iter().map(|(samples, _)| *samples), large.unwrap_or_default())
     }
 
     /// What it was over time.
     pub(crate) fn by_time(&self) -> Weighted {
-        Weighted::of(self.0.iter().map(|(_, time)| *time))
+        let large = self.large.as_ref().map(|large| large.time.clone());
+        Weighted::of(self.small.iter().map(|(_, time)| *time), large.unwrap_or_default())
     }
 }
 
@@ -186,6 +200,22 @@ mod tests {
         assert_eq!(figures(gauges.weights(0).by_decision()), (3, 2 * 2 + 1));
         assert_eq!(figures(gauges.weights(0).by_time()), (25, 2 * 20 + 5));
         assert_eq!(figures(gauges.weights(1).by_time()), (25, 3 * 15));
+    }
+
+    #[test]
+    fn a_value_of_any_size_counts_as_it_is() {
+        let at = |samples, time| Position { samples, time: Nanos(time) };
+        let mut gauges = Sampler::default();
+        gauges.begin(at(0, 0));
+        for (i, value) in [3_000_000, LARGEST, LARGEST + 1, u64::MAX, 0].into_iter().enumerate() {
+            gauges.set(at(i as u64, 10 * i as u64), [value]);
+        }
+        gauges.end(at(5, 50));
+        let (decisions, time) = (gauges.weights(0).by_decision(), gauges.weights(0).by_time());
+        let area = 3_000_000 + u128::from(2 * LARGEST + 1) + u128::from(u64::MAX);
+        assert_eq!((decisions.area(), time.area(), time.total()), (area, 10 * area, 50));
+        let values: Vec<f64> = time.summary(1.0, None).unwrap().quantiles.iter().filter_map(|q| q.value).collect();
+        assert_eq!((values[0], values[1], values[7]), ((LARGEST + 1) as f64, 3e6, u64::MAX as f64));
     }
 
     #[test]
