@@ -54,8 +54,6 @@ pub(crate) struct OverTime {
     /// And where they end, a little later each.
     ends: Buckets,
     tallies: Vec<Tally>,
-    /// The last end of a request.
-    last: Nanos,
     percentiles: PercentileWindows,
     points: Points,
 }
@@ -98,7 +96,6 @@ impl OverTime {
             buckets: Buckets::new(bounds.bucket),
             ends: Buckets::new(bounds.bucket),
             tallies: Vec::new(),
-            last: Nanos::ZERO,
             percentiles: PercentileWindows {
                 windows: Buckets::new(length),
                 longest,
@@ -126,7 +123,6 @@ impl OverTime {
             Outcome::Failed(_) => ended.failed += 1,
             Outcome::Shed | Outcome::Unfinished => {}
         }
-        self.last = self.last.max(row.t_end.unwrap_or_default());
         if measured && let Some(response) = response_of(row, timeout) {
             let overhead = row.overhead.filter(|_| outcome == Outcome::Ok);
             self.percentiles.add(row.t_intended, end, response, overhead);
@@ -145,7 +141,6 @@ impl OverTime {
         for (bucket, some) in self.ends.stretches(served.t_end) {
             tally(&mut self.tallies, bucket).ok += some.len() as u64;
         }
-        self.last = served.t_end.iter().fold(self.last, |last, end| last.max(*end));
         self.percentiles.add_served(served);
         let point = |at: usize| (served.t_intended[at], Nanos(served.response[at]), Some(Nanos(served.overhead[at])));
         self.points.add_some(served.t_end.len(), point);
@@ -156,9 +151,10 @@ impl OverTime {
         tally(&mut self.tallies, self.ends.of(at)).refused += 1;
     }
 
-    /// Where the last bucket ends.
+    /// Where the last bucket ends: that of the window, or the last that something happened in.
     pub(super) fn end(&self, window: Window) -> Nanos {
-        Nanos(self.last.max(window.end).0.max(1).next_multiple_of(self.buckets.length.0))
+        let length = self.buckets.length.0;
+        Nanos(window.end.0.max(1).next_multiple_of(length).max(self.tallies.len() as u64 * length))
     }
 
     /// The series of the report.

@@ -7,8 +7,12 @@ use crate::input::{Kind, RunMeta};
 
 /// Of a run of ten seconds.
 fn fold() -> Fold {
+    fold_of(10_000, 1_000)
+}
+
+fn fold_of(duration_ms: u64, warmup_ms: u64) -> Fold {
     let value = serde_json::json!({
-        "simulation": {"seed": 1, "duration_ms": 10_000, "warmup_ms": 1_000},
+        "simulation": {"seed": 1, "duration_ms": duration_ms, "warmup_ms": warmup_ms},
         "traffic": {"arrival": {"rate_per_sec": 300}, "timeout_ms": 400},
         "targets": {"initial_count": 90, "max_concurrency_per_target": 3},
         "scaling": {"min_targets": 90, "max_targets": 90}
@@ -16,10 +20,34 @@ fn fold() -> Fold {
     Fold::new(&Scenario::from_value("together", &value, &mut |_| Err(String::new())).unwrap()).unwrap()
 }
 
-fn finish(fold: Fold) -> String {
+fn report(fold: Fold) -> Report {
     let meta = RunMeta::nameless(Kind::Simulated);
     let (counters, generator) = Default::default();
-    fold.finish(&RunFacts { meta, counters, generator, reasons: Vec::new(), interrupted: false }).to_json()
+    fold.finish(&RunFacts { meta, counters, generator, reasons: Vec::new(), interrupted: false })
+}
+
+fn finish(fold: Fold) -> String {
+    report(fold).to_json()
+}
+
+/// A request that is sent when it was meant to be, and served by the first target.
+fn served(at: Nanos, end: Nanos) -> Ended {
+    Ended {
+        t_intended: at,
+        t_send: Some(at),
+        t_end: Some(end),
+        outcome: TraceOutcome::Offered(Outcome::Ok),
+        attempts: Some(1),
+        target: Some(TargetId(1)),
+        hold: Some(end - at),
+        overhead: Some(Nanos::ZERO),
+    }
+}
+
+/// The sum of a column of the series.
+fn sum(report: &Report, column: &str) -> u64 {
+    let at = report.series.columns.iter().position(|name| *name == column).unwrap();
+    report.series.rows.iter().filter_map(|row| row.0[at]).sum::<f64>() as u64
 }
 
 /// The `seq`-th request ends. At first all are served at once, later some wait, and some come to something else.
@@ -85,4 +113,23 @@ fn told(each: bool) -> String {
 #[test]
 fn many_together_say_what_each_of_them_does() {
     assert!(told(true) == told(false), "the two reports differ");
+}
+
+#[test]
+fn the_series_holds_everything_to_the_last_edge() {
+    let second = |n: u64| Nanos(n * 1_000_000_000);
+    let mut fold = fold_of(10_000, 0);
+    for n in 0..10 {
+        // All of the last ten end where the last bucket of the window does.
+        fold.ended(&served(second(n), second(n) + Nanos(7)));
+        fold.ended(&served(second(9), second(10)));
+    }
+    fold.ended(&Ended { outcome: TraceOutcome::Offered(Outcome::TimedOut), ..served(second(9), second(10)) });
+    let report = report(fold);
+    let counts = &report.counts;
+    assert_eq!((counts.offered, counts.ok, counts.timed_out), (21, 20, 1));
+    let columns = ["offered", "ok", "timed_out"];
+    assert_eq!(columns.map(|column| sum(&report, column)), [counts.offered, counts.ok, counts.timed_out]);
+    let ends = report.series.rows.len() as u64 * report.series.bucket_ns.0;
+    assert_eq!(Nanos(ends), second(10) + report.series.bucket_ns);
 }
