@@ -12,6 +12,8 @@ use crate::stats::needed;
 
 /// Points per line that a screen can show and a page can carry.
 const MOST_BUCKETS: u64 = 2_000;
+/// Where a run takes longer than was planned and there are so many buckets, neighbours are merged in pairs.
+pub(super) const MOST_KEPT: u64 = 2 * MOST_BUCKETS;
 /// Buckets below this make a plot of a short run coarse.
 const FEWEST_BUCKETS: u64 = 100;
 /// A second, the bucket of a run that is neither long nor short.
@@ -23,7 +25,7 @@ const FEWEST_WINDOWS: u64 = 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Bounds {
     pub(crate) window: Window,
-    /// Buckets of rates and gauges.
+    /// Buckets of rates and gauges; wider ones in the end, if there would be more than [`MOST_KEPT`].
     pub(crate) bucket: Nanos,
     /// Windows of percentiles.
     pub(crate) percentiles: Nanos,

@@ -171,7 +171,8 @@ impl Fold {
 
     pub(super) fn report(mut self, facts: &RunFacts, window: Window, evidence: Evidence) -> Report {
         self.add_served();
-        let end = self.over_time.end(window);
+        self.gauging.catch_up();
+        let end = self.over_time.settle(window, self.gauging.fleet.bucket());
         self.gauging.finish(window, end);
         let conservation = conservation::check(facts, &self.tally.all(), &self.events, self.broken);
         let validity = judge::judge(facts, window, &self, &conservation, evidence);
@@ -197,8 +198,8 @@ impl Fold {
             free_targets_at_reject: self.gauging.free_at_refusal(),
             scaling: scaling::summarise(facts, &self.events, &self.gauging),
             targets: targets::table(&self, facts, window),
+            plots: plots::plots(&self, window, series.bucket_ns, scatter),
             series,
-            plots: plots::plots(&self, window, scatter),
             summary: crate::sentence::of(&self.scenario),
             counts: self.tally.measured(),
         }

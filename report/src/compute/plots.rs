@@ -17,7 +17,7 @@ const MOST_TARGETS: usize = 24;
 const BINS: u64 = 80;
 
 /// All of it.
-pub(super) fn plots(fold: &Fold, window: Window, scatter: Scatter) -> PlotData {
+pub(super) fn plots(fold: &Fold, window: Window, bucket: Nanos, scatter: Scatter) -> PlotData {
     let marks = fleet_marks(&fold.events, &fold.gauging);
     let samples = &fold.latencies;
     let named = [
@@ -33,7 +33,7 @@ pub(super) fn plots(fold: &Fold, window: Window, scatter: Scatter) -> PlotData {
         fleet: fleet_course(&fold.events, &fold.gauging),
         marks_of: marks.len(),
         marks: thinned(marks),
-        cpu: cpu_of_the_busiest(fold),
+        cpu: cpu_of_the_busiest(fold, bucket),
         response: bins(&samples.response),
         hold: bins(samples.hold()),
         histograms: named.map(|(name, s)| (name, histogram(s))).into(),
@@ -41,12 +41,12 @@ pub(super) fn plots(fold: &Fold, window: Window, scatter: Scatter) -> PlotData {
 }
 
 /// CPU over time of the targets with the most attempts, by number.
-fn cpu_of_the_busiest(fold: &Fold) -> Vec<(TargetId, Vec<f64>)> {
+fn cpu_of_the_busiest(fold: &Fold, bucket: Nanos) -> Vec<(TargetId, Vec<f64>)> {
     let mut busiest: Vec<_> = busy(fold).collect();
     busiest.sort_by_key(|(target, attempts)| (std::cmp::Reverse(*attempts), *target));
     let mut drawn: Vec<TargetId> = busiest.into_iter().take(MOST_TARGETS).map(|(target, _)| target).collect();
     drawn.sort();
-    let cpu = |id: TargetId| Some((id, fold.gauging.fleet.cpu_over_time(id)?));
+    let cpu = |id: TargetId| Some((id, fold.gauging.fleet.cpu_over_time(id, bucket)?));
     drawn.into_iter().filter_map(cpu).collect()
 }
 

@@ -1,12 +1,13 @@
 //! The run over time: equal buckets for rates and gauges, wider windows for percentiles, and single requests.
 
 use std::collections::VecDeque;
+use std::iter::Sum;
 use std::ops::Range;
 
 use galton_core::record::{Ended, TraceOutcome};
 use galton_core::{Nanos, Outcome};
 
-use super::bounds::Bounds;
+use super::bounds::{Bounds, MOST_KEPT};
 use super::gauges::Gauging;
 use super::served::Columns;
 use super::window::Window;
@@ -35,7 +36,7 @@ pub(crate) const WINDOW_COLUMNS: &[&str] =
     &["t_ns", "n", "response_p50", "response_p80", "response_p90", "response_p99", "overhead_p50", "overhead_p99"];
 
 /// Counts per bucket.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Tally {
     offered: u64,
     ok: u64,
@@ -54,6 +55,8 @@ pub(crate) struct OverTime {
     /// And where they end, a little later each.
     ends: Buckets,
     tallies: Vec<Tally>,
+    /// From here on there is no room: buckets would have to be wider.
+    full: Nanos,
     percentiles: PercentileWindows,
     points: Points,
 }
@@ -96,6 +99,7 @@ impl OverTime {
             buckets: Buckets::new(bounds.bucket),
             ends: Buckets::new(bounds.bucket),
             tallies: Vec::new(),
+            full: full(bounds.bucket),
             percentiles: PercentileWindows {
                 windows: Buckets::new(length),
                 longest,
@@ -111,10 +115,11 @@ impl OverTime {
     #[inline]
     pub(super) fn add(&mut self, row: &Ended, measured: bool, timeout: Nanos) {
         let TraceOutcome::Offered(outcome) = row.outcome else { return };
+        let end = row.t_end.unwrap_or(row.t_intended);
+        self.make_room(end.max(row.t_intended));
         let begun = tally(&mut self.tallies, self.buckets.of(row.t_intended));
         begun.offered += 1;
         begun.retries += u64::from(row.retries().unwrap_or_default());
-        let end = row.t_end.unwrap_or(row.t_intended);
         let ended = tally(&mut self.tallies, self.ends.of(end));
         match outcome {
             Outcome::Ok => ended.ok += 1,
@@ -132,6 +137,7 @@ impl OverTime {
 
     /// As [`Self::add`] of each.
     pub(super) fn add_served(&mut self, served: Columns<'_>) {
+        served.t_end.last().into_iter().for_each(|end| self.make_room(*end));
         for (bucket, some) in self.buckets.stretches(served.t_intended) {
             let begun = tally(&mut self.tallies, bucket);
             begun.offered += some.len() as u64;
@@ -148,11 +154,36 @@ impl OverTime {
 
     /// Refusals by their dispatch.
     pub(super) fn refused(&mut self, at: Nanos) {
+        self.make_room(at);
         tally(&mut self.tallies, self.ends.of(at)).refused += 1;
     }
 
+    /// There is a bucket for this instant, or one can be made: a run may take longer than was planned, by far.
+    #[inline]
+    fn make_room(&mut self, at: Nanos) {
+        while at >= self.full {
+            self.widen();
+        }
+    }
+
+    /// Buckets are twice as wide from now on.
+    #[cold]
+    fn widen(&mut self) {
+        let length = Nanos(self.buckets.length.0.saturating_mul(2));
+        (self.buckets, self.ends, self.full) = (Buckets::new(length), Buckets::new(length), full(length));
+        self.tallies = self.tallies.chunks(2).map(|pair| pair.iter().copied().sum()).collect();
+    }
+
+    /// The run is over. Buckets are as wide as those of the gauges, at least; returns where the last one ends.
+    pub(super) fn settle(&mut self, window: Window, gauges: Nanos) -> Nanos {
+        while self.buckets.length < gauges || self.end(window) >= self.full {
+            self.widen();
+        }
+        self.end(window)
+    }
+
     /// Where the last bucket ends: that of the window, or the last that something happened in.
-    pub(super) fn end(&self, window: Window) -> Nanos {
+    fn end(&self, window: Window) -> Nanos {
         let length = self.buckets.length.0;
         Nanos(window.end.0.max(1).next_multiple_of(length).max(self.tallies.len() as u64 * length))
     }
@@ -166,7 +197,7 @@ impl OverTime {
             means.chain(std::iter::repeat(None)).take(buckets).collect()
         };
         let recorded = gauging.recorded();
-        let [in_flight, free, ready] = gauging.fleet.over_time();
+        let [in_flight, free, ready] = gauging.fleet.over_time(self.buckets.length);
         let (in_flight, free) = (means(in_flight, recorded), means(free, recorded));
         let ready = means(ready, fleet_known);
         let row = |(i, t): (usize, &Tally)| {
@@ -178,13 +209,35 @@ impl OverTime {
             Row(row)
         };
         let rows = self.tallies.iter().enumerate().map(row).collect();
-        let windows = self.end(window).0.div_ceil(self.percentiles.windows.length.0) as usize;
+        // Nothing is meant to be sent when the window is over.
+        let windows = window.end.0.div_ceil(self.percentiles.windows.length.0) as usize;
         Series { bucket_ns: self.buckets.length, columns: COLUMNS, rows, latency: self.percentiles.finish(windows) }
     }
 
     /// Single requests, by intended send.
     pub(super) fn scatter(&mut self) -> Scatter {
         self.points.scatter()
+    }
+}
+
+/// Where so many buckets of this length end as are kept at most.
+fn full(length: Nanos) -> Nanos {
+    Nanos(length.0.saturating_mul(MOST_KEPT))
+}
+
+// === impl Tally ===
+
+impl Sum for Tally {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |a, b| Self {
+            offered: a.offered + b.offered,
+            ok: a.ok + b.ok,
+            rejected: a.rejected + b.rejected,
+            timed_out: a.timed_out + b.timed_out,
+            failed: a.failed + b.failed,
+            retries: a.retries + b.retries,
+            refused: a.refused + b.refused,
+        })
     }
 }
 

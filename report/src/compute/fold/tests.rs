@@ -133,3 +133,22 @@ fn the_series_holds_everything_to_the_last_edge() {
     let ends = report.series.rows.len() as u64 * report.series.bucket_ns.0;
     assert_eq!(Nanos(ends), second(10) + report.series.bucket_ns);
 }
+
+#[test]
+fn a_run_that_takes_longer_than_planned_by_far_has_no_more_buckets() {
+    let far = Nanos(3 * 86_400_000_000_000);
+    let mut fold = fold_of(10, 0);
+    for n in 0..8 {
+        let at = Nanos(n * 1_000_000);
+        fold.taken(at, TargetId(1), 1.0);
+        fold.ended(&served(at, at + Nanos(500_000)));
+    }
+    fold.ended(&served(Nanos(9_000_000), far));
+    let report = report(fold);
+    let (series, latency) = (&report.series, &report.series.latency);
+    assert!((1_000..=4_001).contains(&series.rows.len()), "{}", series.rows.len());
+    assert!(latency.rows.len() < 100, "{}", latency.rows.len());
+    assert_eq!((sum(&report, "offered"), sum(&report, "ok")), (9, 9));
+    assert_eq!(far.0 / series.bucket_ns.0 + 1, series.rows.len() as u64);
+    assert!(series.rows.iter().all(|row| row.0.len() == series.columns.len()));
+}

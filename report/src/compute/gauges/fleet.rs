@@ -27,6 +27,17 @@ pub(crate) struct FleetState {
     /// Requests in flight and free slots over time, for the plots.
     slots_over_time: Area<2>,
     ready_over_time: Area<1>,
+    /// Changes of the fleet that those do not know of yet. A fleet may change long after the last request, and what is then
+    /// is not drawn.
+    late: Vec<Late>,
+}
+
+/// So many more targets are ready, and so many more slots free.
+#[derive(Clone, Copy, Debug)]
+struct Late {
+    at: Nanos,
+    ready: i64,
+    freed: i64,
 }
 
 /// What a target holds now. Small, and apart from its gauges: this is looked at in every step.
@@ -80,6 +91,7 @@ impl FleetState {
             free_targets: 0,
             slots_over_time: Area::new(bounds.bucket),
             ready_over_time: Area::new(bounds.bucket),
+            late: Vec::new(),
         };
         all.slots.begin(here);
         all.ready.begin(here);
@@ -118,16 +130,21 @@ impl FleetState {
         self.ready.weights(0)
     }
 
-    /// Means over time: requests in flight, free slots, ready targets.
-    pub(crate) fn over_time(&self) -> [Vec<f64>; 3] {
+    /// The buckets of what is over time are no wider than this.
+    pub(crate) fn bucket(&self) -> Nanos {
+        self.slots_over_time.bucket().max(self.ready_over_time.bucket())
+    }
+
+    /// Means over time, in buckets that are made of its own: requests in flight, free slots, ready targets.
+    pub(crate) fn over_time(&self, bucket: Nanos) -> [Vec<f64>; 3] {
         let (slots, ready) = (&self.slots_over_time, &self.ready_over_time);
-        [slots.means(0).collect(), slots.means(1).collect(), ready.means(0).collect()]
+        [slots.means(0, bucket).collect(), slots.means(1, bucket).collect(), ready.means(0, bucket).collect()]
     }
 
     /// The share of its CPU that was asked of a target, over time.
-    pub(crate) fn cpu_over_time(&self, id: TargetId) -> Option<Vec<f64>> {
+    pub(crate) fn cpu_over_time(&self, id: TargetId, bucket: Nanos) -> Option<Vec<f64>> {
         let part = self.measure.part;
-        Some(self.targets.get(id)?.cpu_over_time().map(|millionths| millionths * part).collect())
+        Some(self.targets.get(id)?.cpu_over_time(bucket).map(|millionths| millionths * part).collect())
     }
 
     /// The share of the ready targets' slots that was taken, over time.
@@ -163,8 +180,18 @@ impl FleetState {
         target.go_through(&steps, self.measure);
         target.serve(here, serving);
         self.ready.set(here, [self.ready_count.into()]);
-        self.ready_over_time.rise(at, [by]);
-        self.publish(here, at, 0, by * free);
+        let freed = by * free;
+        self.late.push(Late { at, ready: by, freed });
+        self.free = self.free.wrapping_add_signed(freed);
+        self.slots.set(here, [self.held.max(0) as u64, self.free]);
+    }
+
+    /// Attempts follow: what is over time has to know of the changes of the fleet before `end`.
+    pub(super) fn catch_up(&mut self, end: Nanos) {
+        for Late { at, ready, freed } in self.late.drain(..).filter(|late| late.at < end) {
+            self.ready_over_time.rise(at, [ready]);
+            self.slots_over_time.rise(at, [0, freed]);
+        }
     }
 
     /// Fetches what these will need.
@@ -215,6 +242,7 @@ impl FleetState {
 
     /// The run is over: settles every gauge.
     pub(super) fn finish(&mut self, here: Position, at: Nanos) {
+        self.catch_up(at);
         self.slots.end(here);
         self.ready.end(here);
         self.slots_over_time.finish(at);

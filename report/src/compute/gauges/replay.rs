@@ -113,6 +113,10 @@ impl Gauging {
     #[inline(never)]
     pub(crate) fn catch_up(&mut self) {
         let Self { fleet, moves, here, window, sample_on, .. } = self;
+        if moves.is_empty() {
+            return;
+        }
+        fleet.catch_up(Nanos::MAX);
         fleet.fetch(moves);
         for of in moves.drain(..) {
             take_sample(here, *window, sample_on[usize::from(of.by < 0)], of.at);

@@ -3,6 +3,7 @@
 use galton_core::Nanos;
 use galton_core::prefetch::prefetch;
 
+use crate::compute::bounds::MOST_KEPT;
 use crate::stats::{Sparse, Weighted};
 
 /// Where a replay is: the number of samples taken so far, and the time, clipped to the measured window.
@@ -127,7 +128,8 @@ impl Weights {
     }
 }
 
-/// The integrals of some gauges over buckets that begin at 0: as many as time has passed.
+/// The integrals of some gauges over buckets that begin at 0: as many as time has passed, or half of them when there would be
+/// too many.
 #[derive(Clone, Debug)]
 pub(crate) struct Area<const N: usize> {
     bucket: u64,
@@ -171,15 +173,29 @@ impl<const N: usize> Area<N> {
     fn close_before(&mut self, at: u64) {
         while self.ends <= at {
             self.sums.push(self.sum.map(|sum| sum as f64));
+            if self.sums.len() as u64 == MOST_KEPT {
+                self.sums = self.sums.chunks(2).map(|pair| add(pair[0], pair[1])).collect();
+                self.bucket *= 2;
+            }
             self.sum = self.values.map(|value| i128::from(value) * i128::from(self.bucket));
             self.ends += self.bucket;
         }
     }
 
-    /// The mean of one of the gauges within each bucket.
-    pub(crate) fn means(&self, gauge: usize) -> impl Iterator<Item = f64> + '_ {
-        self.sums.iter().map(move |sums| sums[gauge] / self.bucket as f64)
+    /// The length of a bucket: the first one, or a power of two times that.
+    pub(super) fn bucket(&self) -> Nanos {
+        Nanos(self.bucket)
     }
+
+    /// The mean of one of the gauges within each of some buckets that are as long, or a power of two times as long.
+    pub(crate) fn means(&self, gauge: usize, bucket: Nanos) -> impl Iterator<Item = f64> + '_ {
+        let those = self.sums.chunks((bucket.0 / self.bucket).max(1) as usize);
+        those.map(move |sums| sums.iter().map(|sums| sums[gauge]).sum::<f64>() / bucket.0 as f64)
+    }
+}
+
+fn add<const N: usize>(one: [f64; N], other: [f64; N]) -> [f64; N] {
+    std::array::from_fn(|gauge| one[gauge] + other[gauge])
 }
 
 #[cfg(test)]
@@ -225,6 +241,20 @@ mod tests {
         area.rise(Nanos(21), [-2]);
         area.rise(Nanos(25), [0]);
         area.finish(Nanos(38));
-        assert_eq!(area.means(0).collect::<Vec<_>>(), [1.0, 2.0, 0.2, 0.0]);
+        assert_eq!(area.means(0, Nanos(10)).collect::<Vec<_>>(), [1.0, 2.0, 0.2, 0.0]);
+        assert_eq!(area.means(0, Nanos(20)).collect::<Vec<_>>(), [1.5, 0.1]);
+    }
+
+    #[test]
+    fn buckets_are_wider_where_there_would_be_too_many() {
+        let mut area = Area::new(Nanos(10));
+        area.rise(Nanos(5), [2]);
+        area.rise(Nanos(10 * MOST_KEPT + 5), [-1]);
+        let day = 86_400_000_000_000;
+        area.rise(Nanos(day), [-1]);
+        area.finish(Nanos(2 * day));
+        assert!(area.sums.len() as u64 <= MOST_KEPT, "{}", area.sums.len());
+        let sum: f64 = area.sums.iter().map(|[sum]| sum).sum();
+        assert_eq!(sum, (2 * 10 * MOST_KEPT + (day - 10 * MOST_KEPT - 5)) as f64);
     }
 }

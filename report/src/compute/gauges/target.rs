@@ -107,8 +107,8 @@ impl TargetGauges {
     }
 
     /// The mean CPU demanded within each bucket, in millionths of a unit.
-    pub(super) fn cpu_over_time(&self) -> impl Iterator<Item = f64> + '_ {
-        self.cpu_over_time.means(0)
+    pub(super) fn cpu_over_time(&self, bucket: Nanos) -> impl Iterator<Item = f64> + '_ {
+        self.cpu_over_time.means(0, bucket)
     }
 
     /// Steps in order of time, no more than [`STEPS`].
