@@ -159,7 +159,9 @@ impl Slo {
         let Some(value) = found.value else { return format!("{self}: {verdict}: {}", found.why_not) };
         let show = |value| self.metric.show(value);
         let bound = if found.at_least { "≥ " } else { "" };
-        let interval = found.interval.map_or(String::new(), |(lo, hi)| format!(" [{}, {}]", show(lo), show(hi)));
+        let interval = found.interval.map_or(String::new(), |(lo, hi)| {
+            format!(" [{}, {}]", show(lo), if hi.is_finite() { show(hi) } else { "–".to_owned() })
+        });
         let straddles = found.interval.is_some_and(|(lo, hi)| lo < self.limit && self.limit < hi);
         let remark = match (verdict, found.at_least, straddles) {
             (SloVerdict::Undecided, ..) => "; it lies among requests that were given up, so the true value is larger",
@@ -275,7 +277,8 @@ fn quantile(report: &Report, q: f64) -> Found {
         return Found::of(None, &why);
     }
     if let Some(found) = response.quantiles.iter().find(|found| found.q == q) {
-        let interval = found.lo.zip(found.hi).map(|(lo, hi)| (lo as f64, hi as f64));
+        // Among requests that were given up there is no upper end.
+        let interval = found.lo.map(|lo| (lo as f64, found.hi.map_or(f64::INFINITY, |hi| hi as f64)));
         let value = found.value.map(|value| value as f64);
         return Found { at_least: found.censored, interval, ..Found::of(value, "no request was answered") };
     }

@@ -35,6 +35,11 @@ pub fn time(t: Nanos) -> String {
     }
 }
 
+/// `≥ 900 ms`, if the true value is at least this.
+pub(crate) fn bounded(t: Nanos, at_least: bool) -> String {
+    format!("{}{}", if at_least { "≥ " } else { "" }, time(t))
+}
+
 /// `12.3 %`.
 pub fn percent(share: f64) -> String {
     if share.is_finite() { format!("{} %", digits(share * 100.0)) } else { NOT_AVAILABLE.to_owned() }

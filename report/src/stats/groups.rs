@@ -77,9 +77,10 @@ impl Groups {
     fn interval(&self, all: &Histogram<u64>, q: f64, value: u64) -> (Option<u64>, Option<u64>) {
         let n = all.len();
         let worth = self.worth_of_share(value).unwrap_or(self.worth as f64).clamp(1.0, n as f64).floor();
-        let at = |rank: u64| self.at(all, ((rank as f64 / worth * n as f64).ceil() as u64).clamp(1, n));
+        let scaled = |rank: u64| ((rank as f64 / worth * n as f64).ceil() as u64).clamp(1, n);
         let (below, above) = ranks(worth as u64, q);
-        (below.map(|r| at(r).min(value)), above.map(|r| at(r).max(value)))
+        let known = above.map(scaled).filter(|rank| *rank <= n - self.censored.min(n));
+        (below.map(|r| self.at(all, scaled(r)).min(value)), known.map(|r| self.at(all, r).max(value)))
     }
 
     /// How many independent values the share up to `value` is worth.
@@ -130,6 +131,13 @@ mod tests {
         assert!(p99.lo.unwrap() < truth && truth < p99.hi.unwrap(), "{p99:?}");
         assert!((p99.hi.unwrap() - p99.lo.unwrap()) as f64 / (truth as f64) < 0.15, "{p99:?}");
         assert_eq!(summary.quantiles.last().unwrap().value, Some(groups(32, 1_000, 0.0).max));
+    }
+
+    #[test]
+    fn an_end_among_lower_bounds_is_not_known() {
+        let groups = Groups { censored: 310, ..groups(32, 1_000, 0.0) };
+        let p99 = groups.summary().quantiles.into_iter().find(|x| x.q == 0.99).unwrap();
+        assert!(!p99.censored && p99.lo.is_some() && p99.hi.is_none(), "{p99:?}");
     }
 
     #[test]

@@ -69,7 +69,7 @@ pub struct Quantile {
     /// Lower end of the interval, where the sample bears one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lo: Option<u64>,
-    /// Upper end.
+    /// Upper end; none also where it lies among lower bounds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hi: Option<u64>,
     /// How many values it would take.
@@ -290,13 +290,12 @@ impl Samples {
         }
         let n = self.len();
         let worth = self.worth_of_indicator(by_rank, value).floor();
-        let at = |rank: u64| {
-            let scaled = (rank as f64 / worth * n as f64).ceil() as u64;
-            by_rank.at(scaled.clamp(1, n)).unwrap_or(value)
-        };
+        let at = |rank: u64| by_rank.at(rank).unwrap_or(value);
+        let scaled = |rank: u64| ((rank as f64 / worth * n as f64).ceil() as u64).clamp(1, n);
         let (below, above) = ranks(worth as u64, q);
+        let known = above.map(scaled).filter(|rank| *rank <= n - self.censored);
         // With few independent values the rounding of ranks may pass the quantile itself; the interval holds it.
-        (below.map(|r| at(r).min(value)), above.map(|r| at(r).max(value)))
+        (below.map(|r| at(scaled(r)).min(value)), known.map(|r| at(r).max(value)))
     }
 
     fn worth_of_mean(&self, by_rank: &ByRank<'_>) -> f64 {
@@ -432,6 +431,9 @@ mod tests {
         let s = s.summary();
         assert!(!value(&s, 0.95).censored);
         assert!(value(&s, 0.99).censored && value(&s, 1.0).censored);
+        // What bounds a quantile from above must not be a lower bound itself.
+        assert_eq!((value(&s, 0.99).lo, value(&s, 0.99).hi), (Some(100), None));
+        assert!(value(&s, 0.5).hi.is_some());
         assert_eq!(value(&s, 0.99).value, Some(100));
     }
 

@@ -4,7 +4,7 @@ use super::{Point, Sweep, range};
 use crate::replications::{Figures, Replicated};
 
 /// The columns of `sweep.csv`.
-const COLUMNS: &str = "series,value,figure,unit,simulated_mean,mean_lo,mean_hi,lowest,highest,live_mean,live_runs";
+const COLUMNS: &str = "series,value,figure,unit,simulated_mean,mean_lo,mean_hi,lowest,highest,live_mean,live_runs,simulated_censored,live_censored";
 
 // === impl Sweep ===
 
@@ -34,12 +34,18 @@ fn line(series: &str, point: &Point, name: &str) -> String {
     let numbers = [simulated.mean, simulated.lo, simulated.hi, lowest, highest, live.and_then(|live| live.mean)];
     let numbers = numbers.map(|number| number.map_or_else(String::new, |number| number.to_string())).join(",");
     let (label, unit) = (quoted(&point.label), simulated.unit.suffix());
-    format!("{series},{label},{name},{unit},{numbers},{}\n", live.map_or(0, counted))
+    let [of_simulated, of_live] = [Some(simulated), live].map(|figure| figure.map_or(0, censored));
+    format!("{series},{label},{name},{unit},{numbers},{},{of_simulated},{of_live}\n", live.map_or(0, counted))
 }
 
 /// How many runs have the figure.
 fn counted(figure: &Replicated) -> usize {
     figure.values.iter().flatten().count()
+}
+
+/// In how many runs the figure is a lower bound.
+fn censored(figure: &Replicated) -> usize {
+    figure.found().filter(|(_, censored)| *censored).count()
 }
 
 /// A cell as RFC 4180 wants it.

@@ -2,6 +2,7 @@
 
 use super::axis::{self, Scale};
 use super::{Point, Sweep, range};
+use crate::replications::Replicated;
 
 /// One figure over the values.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,12 +13,14 @@ pub(super) struct Panel {
     pub(super) ends: (f64, f64),
     /// The simulated means; none: no run has the figure.
     pub(super) means: Vec<Option<f64>>,
+    /// Which of them are lower bounds.
+    pub(super) at_least: Vec<bool>,
     /// The 95 % interval of each mean.
     pub(super) intervals: Vec<Option<(f64, f64)>>,
     /// From the lowest to the highest of the simulated runs.
     pub(super) spreads: Vec<Option<(f64, f64)>>,
-    /// What each live run found.
-    pub(super) live: Vec<Vec<f64>>,
+    /// What each live run found, and whether that is a lower bound.
+    pub(super) live: Vec<Vec<(f64, bool)>>,
     /// What the values are to be seen against.
     pub(super) references: Vec<Reference>,
 }
@@ -27,8 +30,10 @@ pub(super) struct Panel {
 pub(super) struct Reference {
     /// The simulated mean.
     pub(super) mean: Option<f64>,
-    /// What each live run found.
-    pub(super) live: Vec<f64>,
+    /// The mean is a lower bound.
+    pub(super) at_least: bool,
+    /// What each live run found, and whether that is a lower bound.
+    pub(super) live: Vec<(f64, bool)>,
 }
 
 /// One panel per figure that is shown.
@@ -45,15 +50,17 @@ fn panel(sweep: &Sweep, figure: &str) -> Panel {
     let scaled = |(lo, hi): (f64, f64)| (lo.max(0.0) / scale.size, hi / scale.size);
     let simulated = |point: &Point| point.simulated(figure).cloned();
     let points: Vec<_> = sweep.points.iter().map(simulated).collect();
-    let found = |point: &Point| live(point, figure).map(|value| value / scale.size).collect();
+    let found = |point: &Point| live(point, figure).map(|(value, at_least)| (value / scale.size, at_least)).collect();
     let reference = |point: &Point| Reference {
         mean: simulated(point).and_then(|figure| Some(figure.mean? / scale.size)),
+        at_least: simulated(point).is_some_and(|figure| figure.is_censored()),
         live: found(point),
     };
     Panel {
         title: scale.title(figure),
         ends: axis::ends(lowest / scale.size, highest / scale.size),
         means: points.iter().map(|figure| Some(figure.as_ref()?.mean? / scale.size)).collect(),
+        at_least: points.iter().map(|figure| figure.as_ref().is_some_and(Replicated::is_censored)).collect(),
         intervals: points.iter().map(|figure| figure.as_ref()?.lo.zip(figure.as_ref()?.hi).map(scaled)).collect(),
         spreads: points.iter().map(|figure| range(figure.as_ref()?).map(scaled)).collect(),
         live: sweep.points.iter().map(found).collect(),
@@ -61,9 +68,9 @@ fn panel(sweep: &Sweep, figure: &str) -> Panel {
     }
 }
 
-/// What each live run found.
-fn live<'a>(point: &'a Point, figure: &str) -> impl Iterator<Item = f64> + use<'a> {
-    point.live(figure).into_iter().flat_map(|figure| figure.values.iter().flatten().copied())
+/// What each live run found, and whether that is a lower bound.
+fn live<'a>(point: &'a Point, figure: &str) -> impl Iterator<Item = (f64, bool)> + use<'a> {
+    point.live(figure).into_iter().flat_map(Replicated::found)
 }
 
 /// Everything that must lie on the axis.
@@ -71,5 +78,5 @@ fn numbers(point: &Point, figure: &str) -> Vec<f64> {
     let simulated = point.simulated(figure);
     let interval = simulated.into_iter().flat_map(|figure| [figure.lo, figure.hi]).flatten();
     let runs = simulated.into_iter().flat_map(|figure| figure.values.iter().flatten().copied());
-    interval.chain(runs).chain(live(point, figure)).map(|value| value.max(0.0)).collect()
+    interval.chain(runs).chain(live(point, figure).map(|(value, _)| value)).map(|value| value.max(0.0)).collect()
 }

@@ -11,10 +11,11 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::Sweep;
 use super::axis::{tick, words};
 use super::panel::{self, Panel};
 use super::places::Places;
+use super::{Point, Sweep};
+use crate::replications::Replicated;
 use crate::units::things;
 
 /// Columns of panels.
@@ -106,6 +107,7 @@ struct Entry {
 enum Mark {
     Curve,
     Live,
+    AtLeast,
     Reference(usize),
 }
 
@@ -124,7 +126,15 @@ fn legend(sweep: &Sweep) -> Vec<Entry> {
     };
     let references = sweep.references.iter().map(|point| point.label.as_str()).enumerate().map(reference);
     let references: Vec<Entry> = references.collect();
-    std::iter::once(curve).chain(live).chain(references).collect()
+    let bounds = sweep.shown.iter().any(|figure| {
+        let both = |point: &Point| {
+            [point.simulated(figure), point.live(figure)].map(|of| of.is_some_and(Replicated::is_censored))
+        };
+        sweep.all().any(|point| both(point).contains(&true))
+    });
+    let words = "triangle: at least this much, as requests timed out".to_owned();
+    let at_least = bounds.then_some(Entry { mark: Mark::AtLeast, words });
+    std::iter::once(curve).chain(live).chain(at_least).chain(references).collect()
 }
 
 fn draw_head(sweep: &Sweep, legend: &[Entry], area: &Area<'_>) -> Drawn {
@@ -152,6 +162,7 @@ fn draw_key(mark: Mark, (x, y): (i32, i32), area: &Area<'_>) -> Drawn {
             area.draw(&line(CURVE, x, end))
         }
         Mark::Live => area.draw(&Circle::new((middle, y), MARK, LIVE.filled())),
+        Mark::AtLeast => area.draw(&(EmptyElement::at((middle, y)) + triangle(INK))),
         Mark::Reference(at) => {
             let (dash, gap) = (DASH.0 as i32, DASH.1 as i32);
             for from in (x..end).step_by((dash + gap) as usize) {
@@ -207,13 +218,39 @@ fn draw_panel(sweep: &Sweep, panel: &Panel, area: &Area<'_>) -> Drawn {
         chart.draw_series([PathElement::new(stretch.clone(), CURVE.stroke_width(THICK))])?;
         chart.draw_series(stretch.into_iter().map(|place| Circle::new(place, MARK / 2, CURVE.filled())))?;
     }
-    let live = panel.live.iter().enumerate().flat_map(|(n, runs)| runs.iter().map(move |y| (n as f64, *y)));
+    let live = panel.live.iter().enumerate().flat_map(|(n, runs)| runs.iter().map(move |(y, _)| (n as f64, *y)));
     chart.draw_series(live.map(|place| Circle::new(place, MARK, LIVE.filled())))?;
     for (at, reference) in panel.references.iter().enumerate() {
-        let runs = reference.live.iter().map(|y| (to - BESIDE, *y));
+        let runs = reference.live.iter().map(|(y, _)| (to - BESIDE, *y));
         chart.draw_series(runs.map(|place| EmptyElement::at(place) + diamond(reference_colour(at))))?;
     }
+    let bounds = lower_bounds(panel, to).into_iter();
+    chart.draw_series(bounds.map(|(place, colour)| EmptyElement::at(place) + triangle(colour)))?;
     Ok(())
+}
+
+/// What is but a lower bound, and its colour. `end`: of the axis.
+fn lower_bounds(panel: &Panel, end: f64) -> Vec<((f64, f64), RGBColor)> {
+    let means = panel.means.iter().zip(&panel.at_least).enumerate();
+    let means = means.filter_map(|(n, (mean, at_least))| Some(((n as f64, (*mean)?), CURVE)).filter(|_| *at_least));
+    let marked = |runs: &[(f64, bool)], x: f64, colour: RGBColor| {
+        let marked: Vec<_> = runs.iter().filter(|(_, at_least)| *at_least).map(|(y, _)| ((x, *y), colour)).collect();
+        marked
+    };
+    let live = panel.live.iter().enumerate().flat_map(|(n, runs)| marked(runs, n as f64, LIVE));
+    let references = panel.references.iter().enumerate().flat_map(|(at, reference)| {
+        let mean = reference.mean.map(|mean| (mean, reference.at_least));
+        let [mean, live] =
+            [mean.as_slice(), reference.live.as_slice()].map(|runs| marked(runs, end - BESIDE, reference_colour(at)));
+        mean.into_iter().chain(live)
+    });
+    means.chain(live).chain(references).collect()
+}
+
+/// Upwards, above what it marks.
+fn triangle(colour: RGBColor) -> Polygon<(i32, i32)> {
+    let (near, far) = (-MARK, -MARK * 3);
+    Polygon::new([(-MARK, near), (MARK, near), (0, far)], colour.filled())
 }
 
 fn diamond(colour: RGBColor) -> Polygon<(i32, i32)> {

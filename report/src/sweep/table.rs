@@ -34,8 +34,11 @@ impl Sweep {
 
 fn cells(point: &Point, figure: &str) -> [String; 4] {
     let simulated = point.simulated(figure);
-    let mean = |figure: &Replicated| Some(show(figure.unit, figure.mean?));
-    let interval = simulated.and_then(|figure| between(figure, figure.lo.zip(figure.hi)?));
+    let mean = |figure: &Replicated| Some(format!("{}{}", figure.bound(), show(figure.unit, figure.mean?)));
+    let interval = simulated.and_then(|figure| match (figure.lo, figure.hi) {
+        (Some(lo), None) => Some(format!("[{}, –]", show(figure.unit, lo.max(0.0)))),
+        (lo, hi) => between(figure, lo.zip(hi)?),
+    });
     let spread = simulated.and_then(|figure| between(figure, range(figure)?));
     [
         simulated.and_then(mean).unwrap_or_else(|| NOT_AVAILABLE.to_owned()),

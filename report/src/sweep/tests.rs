@@ -62,7 +62,7 @@ fn the_csv_has_a_line_per_value_and_figure() {
     assert_eq!(csv.lines().count(), 1 + 4 * Figures::names().count());
     let columns = csv.lines().next().unwrap().split(',').count();
     assert!(csv.lines().all(|line| line.split(',').count() == columns), "{csv}");
-    assert!(csv.contains("\npoint,10,starts,count,2090000,") && csv.contains(",2000000,2180000,,0\n"), "{csv}");
+    assert!(csv.contains("\npoint,10,starts,count,2090000,") && csv.contains(",2000000,2180000,,0,0,0\n"), "{csv}");
     assert!(csv.contains("\nreference,arch=lc,starts,count,522500,"), "{csv}");
     let awkward = sweep(vec![point("[1,\"2\"]", 1.0, 0)], Vec::new()).to_csv();
     assert!(awkward.contains("\npoint,\"[1,\"\"2\"\"]\",response mean,"), "{awkward}");
@@ -100,4 +100,26 @@ fn one_value_without_figures_or_live_runs_is_drawn_too() {
     alone.points[0].simulated = nothing;
     assert!(alone.to_svg().contains("retries per request") && alone.to_table().contains("n/a"));
     assert!(!alone.to_svg().contains("live run"));
+}
+
+#[test]
+fn lower_bounds_are_marked_everywhere() {
+    let mut sweep = typical();
+    let mut all: Vec<_> = (0..9).map(|seed| (seed, Figures::same(Some(1e6)))).collect();
+    all.push((9, Figures::at_least(5e6)));
+    sweep.points[1].simulated = Replications::of(&all);
+    sweep.points[0].live = Replications::of(&all[8..]);
+    let (table, csv, svg) = (sweep.to_table(), sweep.to_csv(), sweep.to_svg());
+    let p99: Vec<&str> = table.split("\n\n").nth(3).unwrap().lines().collect();
+    assert!(p99[1].ends_with("≥ 3 ms"), "{table}");
+    assert!(p99[2].contains("≥ 1.40 ms  [") && p99[2].contains(", –]"), "{table}");
+    let line = csv.lines().find(|line| line.starts_with("point,10,response p99,")).unwrap();
+    assert!(
+        line.ends_with(",,0,1,0") && line.contains(",ns,1400000,") && line.contains(",,1000000,5000000,"),
+        "{line}"
+    );
+    assert!(svg.contains("triangle: at least this much") && !typical().to_svg().contains("triangle:"));
+    let marks = |svg: &str| svg.lines().filter(|line| line.starts_with("<polygon")).count();
+    // The mean of a point and a run of another per panel, one dark band more in pieces, and the legend's.
+    assert!(marks(&svg) > marks(&typical().to_svg()) + 2 * DEFAULT_FIGURES.len(), "{svg}");
 }

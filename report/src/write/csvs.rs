@@ -56,7 +56,7 @@ fn opt<T: ToString>(value: Option<T>) -> String {
 }
 
 fn percentiles(report: &Report) -> String {
-    let mut text = "latency,n,n_eff,quantile,value_ns,lo_ns,hi_ns,needs_n\n".to_owned();
+    let mut text = "latency,n,n_eff,quantile,value_ns,lo_ns,hi_ns,needs_n,censored\n".to_owned();
     let latency = &report.latency;
     let mut add = |name: &str, s: &Summary| {
         if s.n == 0 && report.client.is_some() {
@@ -64,7 +64,7 @@ fn percentiles(report: &Report) -> String {
         }
         for q in &s.quantiles {
             let (value, lo, hi, needs) = (opt(q.value), opt(q.lo), opt(q.hi), opt(q.needs_n));
-            line!(text, "{name},{},{},{},{value},{lo},{hi},{needs}", s.n, s.n_eff, quantile_name(q.q));
+            line!(text, "{name},{},{},{},{value},{lo},{hi},{needs},{}", s.n, s.n_eff, quantile_name(q.q), q.censored);
         }
     };
     add("response", &latency.response);

@@ -4,7 +4,7 @@ use galton_core::Nanos;
 
 use crate::model::Report;
 use crate::stats::{GaugeSummary, Summary};
-use crate::units::{NOT_AVAILABLE, count, digits, percent, rate, things, time};
+use crate::units::{NOT_AVAILABLE, bounded, count, digits, percent, rate, things};
 use crate::validity::{Severity, Verdict};
 
 /// Reasons that are printed; the report holds the others.
@@ -107,12 +107,10 @@ fn latencies(report: &Report, paint: &Paint) -> Vec<String> {
 fn latency(name: &str, s: &Summary) -> String {
     let at = |q: f64| {
         let found = s.quantiles.iter().find(|found| found.q == q);
-        let show = |q: &crate::stats::Quantile| {
-            Some(format!("{}{}", if q.censored { "≥ " } else { "" }, time(Nanos(q.value?))))
-        };
+        let show = |q: &crate::stats::Quantile| Some(bounded(Nanos(q.value?), q.censored));
         found.and_then(show).unwrap_or_else(|| NOT_AVAILABLE.to_owned())
     };
-    let mean = s.mean.map_or(NOT_AVAILABLE.to_owned(), |ns| time(Nanos(ns)));
+    let mean = s.mean.map_or(NOT_AVAILABLE.to_owned(), |ns| bounded(Nanos(ns), s.censored > 0));
     format!("{name:<12}{mean:>11}{:>11}{:>11}{:>11}{:>11}", at(0.5), at(0.9), at(0.99), at(1.0))
 }
 

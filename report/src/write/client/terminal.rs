@@ -7,7 +7,7 @@ use super::{bytes, statuses, warm_up};
 use crate::model::{Client, Report};
 use crate::slo::SloVerdict;
 use crate::stats::{Quantile, Summary, quantile_name};
-use crate::units::{NOT_AVAILABLE, count, percent, rate, time};
+use crate::units::{NOT_AVAILABLE, bounded, count, percent, rate, time};
 use crate::validity::Severity;
 use crate::write::tables::interval;
 use crate::write::terminal::{Paint, verdict_code, wrap};
@@ -189,9 +189,7 @@ fn table(report: &Report, paint: &Paint) -> Vec<String> {
     };
     let head = row("", &mut shown.iter().map(|(name, _)| (*name).to_owned()));
     let mut lines = vec![paint.with("1", head.replacen("response time", "response", 1).trim_end())];
-    let mean = |s: &Summary| {
-        s.mean.map_or(NOT_AVAILABLE.to_owned(), |ns| format!("{}{}", at_least(s.censored > 0), time(Nanos(ns))))
-    };
+    let mean = |s: &Summary| s.mean.map_or(NOT_AVAILABLE.to_owned(), |ns| bounded(Nanos(ns), s.censored > 0));
     lines.push(row("mean", &mut shown.iter().map(|(_, s)| mean(s))));
     for q in SHOWN {
         let name = if q == 1.0 { "max".to_owned() } else { quantile_name(q) };
@@ -201,12 +199,8 @@ fn table(report: &Report, paint: &Paint) -> Vec<String> {
     lines
 }
 
-fn at_least(censored: bool) -> &'static str {
-    if censored { "≥ " } else { "" }
-}
-
 fn value(q: &Quantile) -> String {
-    q.value.map_or(NOT_AVAILABLE.to_owned(), |ns| format!("{}{}", at_least(q.censored), time(Nanos(ns))))
+    q.value.map_or(NOT_AVAILABLE.to_owned(), |ns| bounded(Nanos(ns), q.censored))
 }
 
 /// The value, a tab, and its interval.

@@ -4,7 +4,7 @@ use galton_core::Nanos;
 
 use crate::model::Report;
 use crate::stats::Summary;
-use crate::units::{NOT_AVAILABLE, count, digits, percent, rate, time};
+use crate::units::{NOT_AVAILABLE, bounded, count, digits, percent, rate, time};
 use crate::write::page::escape;
 
 pub(super) fn write(report: &Report) -> String {
@@ -40,19 +40,19 @@ pub(super) fn write(report: &Report) -> String {
 
 fn quantile(s: &Summary, q: f64) -> String {
     let found = s.quantiles.iter().find(|found| found.q == q);
-    let show =
-        |q: &crate::stats::Quantile| Some(format!("{}{}", if q.censored { "≥ " } else { "" }, time(Nanos(q.value?))));
+    let show = |q: &crate::stats::Quantile| Some(bounded(Nanos(q.value?), q.censored));
     found.and_then(show).unwrap_or_else(|| NOT_AVAILABLE.to_owned())
 }
 
 fn aside(s: &Summary) -> String {
-    s.mean.map_or(String::new(), |ns| format!("mean {}", time(Nanos(ns))))
+    s.mean.map_or(String::new(), |ns| format!("mean {}", bounded(Nanos(ns), s.censored > 0)))
 }
 
 fn interval(s: &Summary, q: f64) -> String {
     let Some(found) = s.quantiles.iter().find(|found| found.q == q) else { return String::new() };
     match (found.lo, found.hi, found.needs_n) {
         (Some(lo), Some(hi), _) => format!("95 % CI {} to {}", time(Nanos(lo)), time(Nanos(hi))),
+        (Some(lo), None, _) => format!("95 % CI from {}", time(Nanos(lo))),
         (_, _, Some(n)) => format!("needs {} requests", count(n)),
         _ => String::new(),
     }

@@ -5,7 +5,7 @@ use galton_core::Nanos;
 use super::{Cell, Section, Table};
 use crate::model::Report;
 use crate::stats::{GaugeSummary, QUANTILES, Quantile, Summary, quantile_name};
-use crate::units::{NOT_AVAILABLE, count, digits, percent, things, time};
+use crate::units::{NOT_AVAILABLE, bounded, count, digits, percent, things, time};
 
 pub(super) fn latency(report: &Report) -> Section {
     let l = &report.latency;
@@ -23,7 +23,10 @@ pub(super) fn latency(report: &Report) -> Section {
     }
     let censored = match l.response.censored {
         0 => String::new(),
-        n => format!(" {} counted with the deadline: ≥ marks what lies among them.", things(n, "timed-out request")),
+        n => format!(
+            " {} counted with the deadline: ≥ marks what lies among them, and the means that hold them.",
+            things(n, "timed-out request")
+        ),
     };
     let intro = format!(
         "A percentile that the sample cannot bear is n/a, with the number of requests it would take.{censored}"
@@ -42,7 +45,8 @@ fn latency_table(caption: &str, first: &str) -> Table {
 fn latency_row(name: Cell, s: &Summary) -> Vec<Cell> {
     let figure = |ns: Option<u64>| Cell::from(ns.map_or(NOT_AVAILABLE.to_owned(), |ns| time(Nanos(ns))));
     let mut row = vec![name, count(s.n).into(), count(s.n_eff).into()];
-    row.extend([figure(s.mean), figure(s.std), figure(s.min)]);
+    let mean = s.mean.map_or(NOT_AVAILABLE.to_owned(), |ns| bounded(Nanos(ns), s.censored > 0));
+    row.extend([mean.into(), figure(s.std), figure(s.min)]);
     row.extend(s.quantiles.iter().map(quantile_cell));
     largest_first(&mut row[1..]);
     row
@@ -59,8 +63,7 @@ pub(super) fn quantile_cell(q: &Quantile) -> Cell {
         let needs = q.needs_n.map(|n| format!("needs {}", count(n))).unwrap_or_default();
         return Cell::with(NOT_AVAILABLE, needs);
     };
-    let text = format!("{}{}", if q.censored { "≥ " } else { "" }, time(Nanos(value)));
-    Cell::with(text, if q.q < 1.0 { interval(q.lo, q.hi) } else { String::new() })
+    Cell::with(bounded(Nanos(value), q.censored), if q.q < 1.0 { interval(q.lo, q.hi) } else { String::new() })
 }
 
 /// `[101, 108 ms]`: the unit once, where both ends have the same.
