@@ -258,6 +258,29 @@ fn a_fleet_that_goes_up_and_down_covers_that_of_other_seeds() {
     assert!(wrong <= 2, "{wrong}");
     assert!(intervals.len() >= 9, "each goes up and down a dozen times: {}", intervals.len());
     assert!(intervals.iter().filter(|excluded| **excluded).count() <= 2, "{intervals:?}");
+    scenario["traffic"]["arrival"]["rate_per_sec"] = json!(70);
+    simulate(&galton, "busier", &scenario);
+    let (_, found) = compare(&galton, &["seed-1", "busier"]);
+    assert_eq!(verdict(&found, "fleet_mean"), "differs", "{:?}", verdicts(&found));
+}
+
+#[test]
+fn a_few_requests_tell_nothing() {
+    let galton = galton();
+    for (name, seed, duration_ms) in [("a", 1, 100_000), ("b", 2, 100_000)] {
+        let mut scenario = with("/simulation/duration_ms", json!(duration_ms));
+        scenario["simulation"]["seed"] = json!(seed);
+        scenario["traffic"]["arrival"] = json!({"distribution": "poisson", "rate_per_sec": 40, "count": 1});
+        simulate(&galton, name, &scenario);
+    }
+    let (code, found) = compare(&galton, &["a", "b"]);
+    assert_eq!(code, 0, "{:?}", verdicts(&found));
+    for metric in ["response_mean", "hold_mean", "overhead_mean", "loss", "retries_mean", "retries_distance"] {
+        let metrics = found["metrics"].as_array().unwrap();
+        let one = metrics.iter().find(|one| one["metric"] == metric).unwrap();
+        assert_eq!((&one["difference"]["interval"], &one["verdict"]), (&Value::Null, &json!("undecided")), "{metric}");
+    }
+    assert_eq!(found["response_distance"], Value::Null);
 }
 
 #[test]

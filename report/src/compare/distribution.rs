@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::bootstrap::Resamples;
+use super::bootstrap::{FEWEST_VALUES, Resamples};
 use crate::stats::needed;
 
 /// The levels of a quantile-quantile table.
@@ -99,9 +99,9 @@ fn largest_difference(a: &Sorted, b: &Sorted) -> f64 {
     a.0.iter().chain(&b.0).map(difference).fold(0.0, f64::max)
 }
 
-/// The distance, with what chance alone makes of it. None for an empty sample.
+/// The distance, with what chance alone makes of it. None for a sample that is too small to say that.
 pub(crate) fn distance(a: &Side<'_>, b: &Side<'_>) -> Option<Distance> {
-    if a.sorted.len() == 0 || b.sorted.len() == 0 {
+    if a.sorted.len().min(b.sorted.len()) < FEWEST_VALUES {
         return None;
     }
     let ks = largest_difference(a.sorted, b.sorted);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use galton_core::Nanos;
 
-use super::bootstrap::Resamples;
+use super::bootstrap::{FEWEST_VALUES, Resamples};
 use super::distribution::Sorted;
 use super::metric::{LatencyName, Metric, OfLatency};
 use super::retries::Retries;
@@ -62,7 +62,7 @@ impl Sample<'_> {
         let lost = |request: &Request| matches!(request.outcome, Some(Ending::Lost | Ending::TimedOut));
         for (metric, is) in [(Metric::Loss, lost as fn(&Request) -> bool), (Metric::Ok, Request::ok)] {
             let value = self.count(is) as f64 / offered.max(1) as f64;
-            let spread = Spread::Resampled(ratios(&sums(is), &in_resamples), self.resamples.blocks());
+            let spread = spread(ratios(&sums(is), &in_resamples), self.resamples, offered as usize);
             estimates.insert(metric, Estimate { value, spread, censored: false, share_of: offered });
         }
     }
@@ -89,7 +89,7 @@ impl Sample<'_> {
         let retries = |i: usize| attempts[i].map_or(0, |n| u64::from(n.saturating_sub(1)));
         let value = (0..attempts.len()).map(retries).sum::<u64>() as f64 / n as f64;
         let known = self.resamples.sums(|i| u64::from(attempts[i].is_some()));
-        let spread = Spread::Resampled(ratios(&self.resamples.sums(retries), &known), self.resamples.blocks());
+        let spread = spread(ratios(&self.resamples.sums(retries), &known), self.resamples, n);
         figures.estimates.insert(Metric::RetriesMean, Estimate::plain(value, spread));
         figures.retries = Some(Retries::of_attempts(&attempts, self.resamples));
     }
@@ -112,6 +112,11 @@ fn of_request(request: &Request, latency: LatencyName, timeout: Option<Nanos>) -
     value.map(|value| value.0)
 }
 
+/// Of a figure of `n` values.
+fn spread(resampled: Vec<f64>, resamples: &Resamples, n: usize) -> Spread {
+    if n < FEWEST_VALUES { Spread::Unknown } else { Spread::Resampled(resampled, resamples.blocks()) }
+}
+
 fn ratios(sums: &[u64], counts: &[u64]) -> Vec<f64> {
     sums.iter().zip(counts).map(|(sum, n)| *sum as f64 / (*n).max(1) as f64).collect()
 }
@@ -131,7 +136,7 @@ impl Values<'_> {
     fn mean(&self) -> Estimate {
         let sum: u128 = self.along.iter().flatten().map(|value| u128::from(*value)).sum();
         let sums = self.resamples.sums(|i| self.along[i].unwrap_or_default());
-        let spread = Spread::Resampled(ratios(&sums, &self.counts), self.resamples.blocks());
+        let spread = spread(ratios(&sums, &self.counts), self.resamples, self.sorted.len());
         let value = sum as f64 / self.sorted.len() as f64;
         Estimate { value, spread, censored: self.censored > 0, share_of: 0 }
     }

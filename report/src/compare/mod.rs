@@ -36,7 +36,7 @@ pub use self::subject::{Asked, Ending, Recorded, Records, Request, Subject, Wind
 pub use self::summary::{Figures, NotAResult};
 pub use self::verdict::{Figure, MetricComparison, Sameness};
 
-use self::bootstrap::{Resamples, block_length};
+use self::bootstrap::{FEWEST_VALUES, Resamples, block_length};
 use self::distribution::{Side, Sorted};
 use self::estimate::Sample;
 use self::metric::LatencyName;
@@ -232,7 +232,9 @@ fn candidates(a: &Figures, b: &Figures) -> Vec<Candidate> {
     let one = |metric: Metric| match metric {
         Metric::RetriesDistance => {
             let (a, b) = (a.retries.as_ref()?, b.retries.as_ref()?);
-            Some(Candidate::distance(metric, retries::distance(a, b), retries::interval(a, b)))
+            let enough = a.total().min(b.total()) >= FEWEST_VALUES as u64;
+            let interval = enough.then(|| retries::interval(a, b));
+            Some(Candidate::distance(metric, retries::distance(a, b), interval))
         }
         _ => Some(Candidate::of(metric, a.estimates.get(&metric)?, b.estimates.get(&metric)?)),
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::bootstrap::Interval;
+use super::bootstrap::{FEWEST_VALUES, Interval};
 use super::metric::{LatencyName, Metric};
 use super::retries::Retries;
 
@@ -124,7 +124,7 @@ impl Figures {
         for (metric, count) in [(Metric::Loss, lost), (Metric::Ok, ok)] {
             let share = count as f64 / offered as f64;
             let half = Z * (share * (1.0 - share) / n.max(1.0)).sqrt();
-            let spread = Spread::Interval(Interval { lo: share - half, hi: share + half });
+            let spread = interval(share, half, offered);
             self.estimates.insert(metric, Estimate { value: share, spread, censored: false, share_of: n as u64 });
         }
     }
@@ -153,7 +153,7 @@ impl Figures {
             let moment = |power| by_retries.iter().map(|(k, n)| f64::from(*k).powi(power) * *n as f64).sum::<f64>();
             let mean = moment(1) / n as f64;
             let half = Z * ((moment(2) / n as f64 - mean.powi(2)).max(0.0) / n as f64).sqrt();
-            let spread = Spread::Interval(Interval { lo: mean - half, hi: mean + half });
+            let spread = interval(mean, half, n);
             self.estimates.insert(Metric::RetriesMean, Estimate::plain(mean, spread));
             self.retries = Some(histogram);
         }
@@ -178,10 +178,18 @@ fn sum(by_reason: &Value) -> u64 {
     by_reason.as_object().map_or(0, |by_reason| by_reason.values().filter_map(Value::as_u64).sum())
 }
 
+/// Half as wide as this on both sides, if there are enough values for one.
+fn interval(value: f64, half: f64, n: u64) -> Spread {
+    if n < FEWEST_VALUES as u64 {
+        return Spread::Unknown;
+    }
+    Spread::Interval(Interval { lo: value - half, hi: value + half })
+}
+
 fn mean(summary: &Value, of: LatencyName) -> Option<Estimate> {
     let (value, std) = (summary["mean"].as_f64()?, summary["std"].as_f64()?);
     let half = Z * std / summary["n_eff"].as_f64()?.max(1.0).sqrt();
-    let spread = Spread::Interval(Interval { lo: value - half, hi: value + half });
+    let spread = interval(value, half, summary["n"].as_u64().unwrap_or_default());
     let cut = matches!(of, LatencyName::Response | LatencyName::Service) && summary["censored"].as_u64() > Some(0);
     Some(Estimate { value, spread, censored: cut, share_of: 0 })
 }

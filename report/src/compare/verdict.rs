@@ -96,8 +96,8 @@ impl Candidate {
     }
 
     /// Of a distance between two distributions.
-    pub(crate) fn distance(metric: Metric, value: f64, interval: Interval) -> Self {
-        let difference = Figure { value, interval: Some(interval), censored: false };
+    pub(crate) fn distance(metric: Metric, value: f64, interval: Option<Interval>) -> Self {
+        let difference = Figure { value, interval, censored: false };
         Self { metric, a: None, b: None, difference, blocks: MANY_BLOCKS }
     }
 

@@ -29,6 +29,9 @@ const MOST_BLOCKS: usize = 10_000;
 /// Fewest blocks in a resample, where the series is long enough: with fewer, the spread of a figure is guesswork.
 const FEWEST_BLOCKS: usize = 8;
 
+/// With fewer values nothing is known of their spread: not even a median has a 95 % interval.
+pub(crate) const FEWEST_VALUES: usize = 6;
+
 /// Blocks of positions in a series, for every resample.
 #[derive(Clone, Debug)]
 pub(crate) struct Resamples {
