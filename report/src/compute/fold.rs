@@ -33,7 +33,7 @@ pub struct Fold {
     pub(super) events: Vec<FleetEvent>,
     /// Attempts that broke.
     pub(super) broken: u64,
-    last: Nanos,
+    pub(super) last: Nanos,
 }
 
 impl Fold {

@@ -34,6 +34,7 @@ pub(crate) use self::counts::CLASSES;
 pub use self::fold::Fold;
 use self::gauges::{EventKind, Load, in_order};
 pub(crate) use self::plots::bins_of_counts;
+pub(crate) use self::scaling::{TOLERANCE, TOLERANCE_SHARE};
 pub(crate) use self::series::WINDOW_COLUMNS;
 
 /// Version of the schema of `result.json`.

@@ -11,9 +11,9 @@ use crate::model::{Scaling, ScalingEvent, Starts};
 use crate::stats::Samples;
 
 /// A start may be this late before it counts, machine time: a wake-up behind one busy thread, not a slow spawn.
-const TOLERANCE: Nanos = Nanos::from_millis(5);
+pub(crate) const TOLERANCE: Nanos = Nanos::from_millis(5);
 /// And this share of its configured delay: what changes nothing that a report could show.
-const TOLERANCE_SHARE: f64 = 0.01;
+pub(crate) const TOLERANCE_SHARE: f64 = 0.01;
 
 /// By how much a start of this delay may be late, in scenario time.
 pub(super) fn tolerance(facts: &RunFacts, delay: Nanos) -> Nanos {

@@ -129,8 +129,9 @@ fn row(
     };
     let ready_ns = first(FleetWhat::Ready);
     let stopped_ns = events.iter().rfind(ended).map(|e| e.at);
-    // CPU time is the machine's, so the time it is held against is too.
-    let served = ready_ns.map(|ready| (stopped_ns.unwrap_or(window.end) - ready).as_secs_f64() / facts.meta.time_scale);
+    // CPU time is that of the whole run, the drain included, and the machine's, so the time it is held against is too.
+    let end = stopped_ns.unwrap_or(window.end.max(fold.last).max(fold.gauging.last()));
+    let served = ready_ns.map(|ready| (end - ready).as_secs_f64() / facts.meta.time_scale);
     let cores = |field: fn(&TargetCounters) -> Nanos| {
         let used = counters.iter().map(|c| field(c).as_secs_f64()).sum::<f64>();
         served.filter(|secs| *secs > 0.0 && used > 0.0).map(|secs| used / secs)

@@ -1,4 +1,5 @@
-use galton_core::record::TraceOutcome;
+use galton_core::counters::TargetCounters;
+use galton_core::record::{FleetWhat, TraceOutcome};
 use galton_core::rng::{KeyedRng, Purpose};
 use galton_core::{HostId, Outcome, RejectReason, RequestId};
 
@@ -151,4 +152,50 @@ fn a_run_that_takes_longer_than_planned_by_far_has_no_more_buckets() {
     assert_eq!((sum(&report, "offered"), sum(&report, "ok")), (9, 9));
     assert_eq!(far.0 / series.bucket_ns.0 + 1, series.rows.len() as u64);
     assert!(series.rows.iter().all(|row| row.0.len() == series.columns.len()));
+}
+
+#[test]
+fn cpu_is_held_against_the_time_in_which_it_was_used() {
+    let second = |n: u64| Nanos(n * 1_000_000_000);
+    let cores = |ended_by_client: bool| {
+        let mut fold = fold_of(1_000, 0);
+        let (target, host) = (Some(TargetId(1)), None);
+        let (delay, overrun) = (Nanos::ZERO, Nanos::ZERO);
+        let what = FleetWhat::Ready;
+        fold.changed(&FleetEvent {
+            at: Nanos(0),
+            version: 1,
+            target,
+            incarnation: 0,
+            what,
+            host,
+            delay,
+            overrun,
+            held: 0,
+        });
+        let row = served(Nanos(0), second(if ended_by_client { 1 } else { 4 }));
+        let mut decision = decision(0, &row, &mut KeyedRng::new(1, Purpose::Hold, 0));
+        (decision.kind, decision.until) = (DecisionKind::Accept, second(4));
+        fold.taken(decision.at, TargetId(1), 1.0);
+        fold.decided(&decision, row.t_intended, 1.0);
+        fold.ended(&row);
+        let (meta, generator, reasons) = (RunMeta::nameless(Kind::Simulated), Default::default(), Vec::new());
+        let mut facts = RunFacts { meta, counters: Default::default(), generator, reasons, interrupted: false };
+        facts.counters.targets.push(TargetCounters {
+            target: TargetId(1),
+            incarnation: 0,
+            died: false,
+            accepted: 1,
+            refused: 0,
+            completed: 1,
+            cancelled: 0,
+            cpu: second(4),
+            cpu_burned: second(2),
+            delays_overrun: 0,
+        });
+        let report = fold.finish(&facts);
+        (report.targets[0].cpu_cores, report.targets[0].cpu_cores_burned)
+    };
+    // One core, or less, for four seconds, of which the window has but one; even where the client gave up before.
+    assert_eq!([cores(false), cores(true)], [(Some(1.0), Some(0.5)); 2]);
 }

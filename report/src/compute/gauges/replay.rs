@@ -27,6 +27,8 @@ pub(crate) struct Gauging {
     /// Whether a sample is taken at decisions, completions, changes of the fleet.
     sample_on: [bool; 3],
     here: Position,
+    /// The last begin or end of an attempt that a target held.
+    last: Nanos,
     recorded: bool,
     /// Some request says what CPU it really took.
     cpu_spent: bool,
@@ -66,6 +68,7 @@ impl Gauging {
             window: bounds.window,
             sample_on: kinds.map(|on| scenario.sampling.sample_on.contains(&on)),
             here,
+            last: Nanos::ZERO,
             recorded,
             cpu_spent: false,
             free_at_refusal: BTreeMap::new(),
@@ -112,10 +115,9 @@ impl Gauging {
     /// Tells the fleet what waits.
     #[inline(never)]
     pub(crate) fn catch_up(&mut self) {
-        let Self { fleet, moves, here, window, sample_on, .. } = self;
-        if moves.is_empty() {
-            return;
-        }
+        let Self { fleet, moves, here, window, sample_on, last, .. } = self;
+        let Some(of) = moves.last() else { return };
+        *last = of.at;
         fleet.catch_up(Nanos::MAX);
         fleet.fetch(moves);
         for of in moves.drain(..) {
@@ -196,6 +198,11 @@ impl Gauging {
             decision: self.sampled(&gauge(t).by_decision(), scale),
             time: self.watched(&gauge(t).by_time(), scale),
         })
+    }
+
+    /// The last begin or end of an attempt that a target held.
+    pub(crate) fn last(&self) -> Nanos {
+        self.last
     }
 
     /// Whether decisions were recorded.
