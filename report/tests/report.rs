@@ -411,6 +411,7 @@ fn every_writer_names_the_same_figures() {
     let data = data();
     let report = Report::compute(&data);
     let (markdown, html) = (report.to_markdown(), report.to_html(true));
+    assert!(markdown.contains("more than the larger of 5 ms of machine time and 1 %"), "{markdown}");
     for text in [&markdown, &html] {
         for needle in ["VALID", "Response time", "Conservation", "t-001", "decision-sampled", "time-weighted"] {
             assert!(text.contains(needle), "{needle}");

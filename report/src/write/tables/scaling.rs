@@ -3,9 +3,10 @@
 use galton_core::Nanos;
 
 use super::{Cell, Section, Table};
+use crate::compute::{TOLERANCE, TOLERANCE_SHARE};
 use crate::model::Report;
 use crate::stats::Summary;
-use crate::units::{NOT_AVAILABLE, count, instant, things, time};
+use crate::units::{NOT_AVAILABLE, count, instant, percent, things, time};
 
 pub(super) fn section(report: &Report) -> Section {
     let s = &report.scaling;
@@ -25,9 +26,11 @@ pub(super) fn section(report: &Report) -> Section {
 fn starts(report: &Report) -> Table {
     let s = &report.scaling.starts;
     let caption = format!(
-        "Starts from requested to ready, against the configured delay. {} took longer than configured by more than 1 ms of \
-         machine time and 1 %; the worst by {}.",
+        "Starts from requested to ready, against the configured delay. {} took longer than configured by more than the larger \
+         of {} of machine time and {}; the worst by {}.",
         count(s.overrun),
+        time(TOLERANCE),
+        percent(TOLERANCE_SHARE),
         time(s.worst_overrun)
     );
     let mut table = Table::new(caption, &["start delay"], &["starts", "min", "mean", "p50", "max"]);
