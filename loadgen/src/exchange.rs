@@ -10,9 +10,11 @@ use crate::link::{Broken, Dial, Link};
 use crate::template::{Ask, Template};
 
 /// How a request ended, in machine time. What the headers did not say is `None`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) outcome: Outcome,
+    /// Why there is no whole response, where we know.
+    pub(crate) error: Option<String>,
     pub(crate) end_ns: u64,
     pub(crate) status: Option<u16>,
     pub(crate) body_bytes: u64,
@@ -34,7 +36,7 @@ pub(crate) async fn exchange(dial: &Dial, link: &mut Option<Link>, template: &Te
             Ok(new) => new,
             Err(e) => {
                 tracing::debug!("no connection: {e}");
-                return Answer::without_response(Outcome::Failed(FailReason::Connect));
+                return Answer::failed(FailReason::Connect, e.cause());
             }
         },
     };
@@ -42,10 +44,16 @@ pub(crate) async fn exchange(dial: &Dial, link: &mut Option<Link>, template: &Te
     if open.use_again() {
         dial.count_reuse();
     }
-    let answer = send_and_read(open, template, ask).await.unwrap_or_else(|e| {
-        tracing::debug!("the connection broke: {e}");
-        Answer::without_response(Outcome::Failed(FailReason::Reset))
-    });
+    let answer = match send_and_read(open, template, ask).await {
+        Ok(answer) => {
+            dial.on_response();
+            answer
+        }
+        Err(e) => {
+            tracing::debug!("the connection broke: {e}");
+            Answer::failed(FailReason::Reset, dial.explained(e.cause()))
+        }
+    };
     if answer.outcome == Outcome::Failed(FailReason::Reset) {
         *link = None;
     }
@@ -62,6 +70,7 @@ async fn send_and_read(link: &mut Link, template: &Template, ask: Ask) -> Result
             Err(e) => {
                 tracing::debug!("the response broke off: {e}");
                 answer.outcome = Outcome::Failed(FailReason::Reset);
+                answer.error = Some(e.cause());
                 break;
             }
         }
@@ -97,6 +106,7 @@ impl Answer {
     pub(crate) fn without_response(outcome: Outcome) -> Self {
         Self {
             outcome,
+            error: None,
             end_ns: mono_ns(),
             status: None,
             body_bytes: 0,
@@ -109,6 +119,11 @@ impl Answer {
             cpu_used_ns: None,
             overhead_ns: None,
         }
+    }
+
+    /// Failed now, for this reason and this cause.
+    fn failed(reason: FailReason, cause: String) -> Self {
+        Self { error: Some(cause), ..Self::without_response(Outcome::Failed(reason)) }
     }
 
     fn from_head(status: u16, headers: &HeaderMap) -> Self {

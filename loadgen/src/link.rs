@@ -6,13 +6,16 @@
 mod dial;
 mod shared;
 
+use std::error::Error;
 use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use galton_runtime::http1::{Link as OwnLink, LinkError};
+use galton_core::Nanos;
+use galton_report::units::time;
+use galton_runtime::http1::{Link as OwnLink, LinkError, ReadError};
 use http::{HeaderMap, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Frame, Incoming};
@@ -25,6 +28,9 @@ use crate::template::{Ask, Template};
 /// How long a connection may take to become idle after its response was complete; it needs microseconds. One that does not
 /// (the server still reads the request) is closed.
 const SETTLE: Duration = Duration::from_millis(100);
+
+/// A cause for people: the server hung up.
+const CLOSED: &str = "connection closed before the response was complete";
 
 /// A connection that carries one request of its lane at a time.
 #[derive(Debug)]
@@ -71,9 +77,9 @@ pub(crate) enum Broken {
 /// No connection.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectError {
-    /// It took too long.
-    #[error("timed out")]
-    TimedOut,
+    /// It took too long: more than this.
+    #[error("connect timed out after {}", time(*.0))]
+    TimedOut(Nanos),
     /// The kernel refused, or the peer.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -160,12 +166,63 @@ impl Body<'_> {
     }
 }
 
+// === impl Broken ===
+
+impl Broken {
+    /// What broke it, in words that are the same for every connection that it breaks.
+    pub(crate) fn cause(&self) -> String {
+        match self {
+            Self::Http1(LinkError::Response(ReadError::Incomplete)) => CLOSED.to_owned(),
+            Self::Http1(LinkError::Unsent(e) | LinkError::Io(e)) => e.to_string(),
+            Self::Http1(e) => e.to_string(),
+            Self::Http2(e) => http2_cause(e),
+        }
+    }
+}
+
 // === impl ConnectError ===
 
 impl ConnectError {
+    /// Why there is none, in words that are the same for every one that there is not.
+    pub(crate) fn cause(&self) -> String {
+        match self {
+            Self::TimedOut(_) | Self::Io(_) => self.to_string(),
+            Self::Http(e) => http2_cause(e),
+        }
+    }
+
     /// Descriptors or local ports have run out: the load generator is the bottleneck, not the server.
     pub(crate) fn exhausted(&self) -> bool {
         let Self::Io(error) = self else { return false };
         matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::EADDRNOTAVAIL))
+    }
+}
+
+/// Says the error that led to all others. Of a connection that ends, each request on it learns in another way.
+fn http2_cause(error: &hyper::Error) -> String {
+    let mut root: &dyn Error = error;
+    while let Some(source) = root.source() {
+        root = source;
+    }
+    let root = root.to_string();
+    let closed = error.is_closed() || error.is_canceled() || root.to_lowercase().contains("broken pipe");
+    if closed { CLOSED.to_owned() } else { root }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cause_names_no_connection() {
+        let io = |code| io::Error::from_raw_os_error(code);
+        let refused = ConnectError::from(io(libc::ECONNREFUSED));
+        assert_eq!(refused.cause(), "Connection refused (os error 111)");
+        assert_eq!(ConnectError::TimedOut(Nanos::from_millis(2_000)).cause(), "connect timed out after 2 s");
+        let broken = |error: LinkError| Broken::from(error).cause();
+        assert_eq!(broken(ReadError::Incomplete.into()), CLOSED);
+        assert_eq!(broken(ReadError::Malformed.into()), "the response is malformed");
+        assert_eq!(broken(io(libc::ECONNRESET).into()), "Connection reset by peer (os error 104)");
+        assert_eq!(broken(LinkError::Unsent(io(libc::EPIPE))), "Broken pipe (os error 32)");
     }
 }

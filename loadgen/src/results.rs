@@ -118,6 +118,7 @@ fn client_facts(settings: &Settings, to: &str, ran: &Ran) -> ClientFacts {
             reused: connections.reused,
             exhausted: connections.exhausted,
         },
+        errors: ran.errors.clone(),
         body_bytes: ran.body_bytes,
     }
 }

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use galton_core::Nanos;
-use galton_report::Generator;
+use galton_report::{Errors, Generator};
 use galton_runtime::{ScenarioClock, mono_ns};
 use tokio::sync::watch;
 
@@ -73,6 +73,8 @@ pub(crate) struct Ran {
     pub(crate) connections: LinkCounts,
     /// Bytes of response bodies.
     pub(crate) body_bytes: u64,
+    /// Why requests failed.
+    pub(crate) errors: Errors,
     /// It was told to stop before the pacing was over, or to abandon what was in flight after that.
     pub(crate) interrupted: bool,
 }
@@ -122,6 +124,7 @@ impl Sender {
             generator: self.generator(),
             connections: self.floor.connections(),
             body_bytes: self.floor.body_bytes(),
+            errors: self.floor.errors(),
             interrupted: stopped.is_some() || abandoned,
         }
     }

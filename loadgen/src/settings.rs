@@ -132,7 +132,7 @@ fn usage<T>(message: impl Into<String>) -> Result<T, UsageError> {
 }
 
 /// Scenario time of a standalone run is machine time.
-fn nanos(duration: Duration) -> Nanos {
+pub(crate) fn nanos(duration: Duration) -> Nanos {
     Nanos(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
 }
 

@@ -118,6 +118,12 @@ impl Ran {
         assert_eq!((self.count("planned"), self.count(outcome)), (n, n), "{:#}", self.result["counts"]);
     }
 
+    /// Reason, text and number of failed requests.
+    fn errors(&self) -> Vec<(&str, &str, u64)> {
+        let errors = self.result["client"]["errors"].as_array().into_iter().flatten();
+        errors.filter_map(|e| Some((e["reason"].as_str()?, e["text"].as_str()?, e["requests"].as_u64()?))).collect()
+    }
+
     fn verdict(&self) -> &str {
         self.result["validity"]["verdict"].as_str().unwrap_or("none")
     }
@@ -131,8 +137,11 @@ impl Ran {
 #[test]
 fn nobody_listens() {
     let url = format!("http://{}/", raw_server::free_addr());
-    run(&mut loadgen(), &[&url, "-c", "4", "-n", "40"]).assert_all("failed/connect", 40);
-    run(&mut loadgen(), &[&url, "-r", "200", "-n", "40"]).assert_all("failed/connect", 40);
+    for model in [["-c", "4"], ["-r", "200"]] {
+        let ran = run(&mut loadgen(), &[&url, model[0], model[1], "-n", "40"]);
+        ran.assert_all("failed/connect", 40);
+        assert_eq!(ran.errors(), [("connect", "Connection refused (os error 111)", 40)]);
+    }
 }
 
 #[test]
@@ -150,13 +159,17 @@ fn a_body_that_breaks_off_is_a_reset() {
     let server = Raw::start(|talk: &mut Talk| {
         talk.answer("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nnot all");
     });
-    run(&mut loadgen(), &[&server.url(), "-c", "4", "-n", "40"]).assert_all("failed/reset", 40);
+    let ran = run(&mut loadgen(), &[&server.url(), "-c", "4", "-n", "40"]);
+    ran.assert_all("failed/reset", 40);
+    assert_eq!(ran.errors(), [("reset", "connection closed before the response was complete", 40)]);
 }
 
 #[test]
 fn a_server_that_closes_without_a_word_is_a_reset() {
     let server = Raw::start(|_| {});
-    run(&mut loadgen(), &[&server.url(), "-c", "4", "-n", "40"]).assert_all("failed/reset", 40);
+    let ran = run(&mut loadgen(), &[&server.url(), "-c", "4", "-n", "40"]);
+    ran.assert_all("failed/reset", 40);
+    assert_eq!(ran.errors(), [("reset", "connection closed before the response was complete", 40)]);
 }
 
 #[test]
@@ -233,6 +246,7 @@ fn an_open_loop_without_descriptors_is_not_valid() {
     ran.assert_balanced();
     let (connect, timed_out) = (ran.count("failed/connect"), ran.count("timed_out"));
     assert!(connect > 0 && timed_out > 0 && connect + timed_out == 200, "{connect} and {timed_out}");
+    assert_eq!(ran.errors(), [("connect", "Too many open files (os error 24)", connect)]);
 }
 
 #[test]

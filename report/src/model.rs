@@ -3,6 +3,7 @@
 //! Durations are integer nanoseconds of scenario time, rates per second, fractions 0 to 1. What is not known is null.
 
 mod client;
+mod errors;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,7 @@ use crate::stats::{GaugeSummary, Summary, plain_option};
 use crate::validity::Validity;
 
 pub use self::client::{Client, Connections, Excluded, GeneratorFigures, Span};
+pub use self::errors::{ErrorCount, Errors};
 
 /// Everything there is to say about one run.
 #[derive(Clone, Debug, Serialize)]

@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 
 use super::shared::{Share, Shared};
 use super::{ConnectError, Kind, Life, Link, OwnLink};
+use crate::settings::nanos;
 
 /// Bytes of a response's head: more than any that makes sense.
 const HEAD_BYTES: usize = 64 * 1024;
@@ -33,6 +34,8 @@ pub(crate) struct Dial {
     /// Most requests of a connection.
     max_requests: Option<u64>,
     counts: Cell<LinkCounts>,
+    /// There was a response.
+    answered: Cell<bool>,
     /// HTTP/2 connections, open or being opened.
     shared: RefCell<Vec<Rc<Shared>>>,
 }
@@ -59,6 +62,7 @@ impl Dial {
             connect_timeout,
             max_requests: None,
             counts: Cell::default(),
+            answered: Cell::default(),
             shared: RefCell::default(),
         }
     }
@@ -85,6 +89,19 @@ impl Dial {
     /// A request goes over a connection that was used before.
     pub(crate) fn count_reuse(&self) {
         self.count(|counts| counts.reused += 1);
+    }
+
+    /// There was a response: the host speaks what we speak.
+    pub(crate) fn on_response(&self) {
+        self.answered.set(true);
+    }
+
+    /// The cause of a broken connection, with what may be behind it.
+    pub(crate) fn explained(&self, cause: String) -> String {
+        match self.protocol {
+            Protocol::Http2 if !self.answered.get() => format!("{cause}; does the server speak HTTP/2?"),
+            Protocol::Http1 | Protocol::Http2 => cause,
+        }
     }
 
     /// What was counted so far.
@@ -118,8 +135,8 @@ impl Dial {
 
     async fn connect(&self) -> Result<TcpStream, ConnectError> {
         let connecting = TcpStream::connect(self.addr);
-        let stream =
-            tokio::time::timeout(self.connect_timeout, connecting).await.map_err(|_| ConnectError::TimedOut)??;
+        let late = |_| ConnectError::TimedOut(nanos(self.connect_timeout));
+        let stream = tokio::time::timeout(self.connect_timeout, connecting).await.map_err(late)??;
         stream.set_nodelay(true)?;
         Ok(stream)
     }

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use galton_core::record::{TraceOutcome, TraceRow};
 use galton_core::users::UserEnds;
 use galton_core::{Nanos, Outcome};
+use galton_report::Errors;
 use galton_runtime::mono_ns;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -46,6 +47,7 @@ pub(super) struct Floor {
     rows: RefCell<Option<RowSink>>,
     occupancy: RefCell<Occupancy>,
     body_bytes: Cell<u64>,
+    errors: RefCell<Errors>,
 }
 
 /// Lanes that rest; the last used is used first, so that as few connections as can be are used.
@@ -76,6 +78,7 @@ impl Floor {
             rows: RefCell::new(Some(rows)),
             occupancy: RefCell::default(),
             body_bytes: Cell::default(),
+            errors: RefCell::default(),
         }
     }
 
@@ -163,6 +166,9 @@ impl Floor {
     /// The request has ended.
     pub(super) fn end(&self, call: &Call, sent_ns: u64, answer: &Answer) {
         self.body_bytes.set(self.body_bytes.get() + answer.body_bytes);
+        if let (Outcome::Failed(reason), Some(error)) = (answer.outcome, &answer.error) {
+            self.errors.borrow_mut().count(reason, error);
+        }
         self.occupancy.borrow_mut().leave(answer.end_ns);
         self.meters.on_ended(answer.outcome, answer.end_ns.saturating_sub(self.job.clock.mono(call.at)));
         self.push(self.row(call, sent_ns, answer));
@@ -228,6 +234,11 @@ impl Floor {
     /// Bytes of response bodies so far.
     pub(super) fn body_bytes(&self) -> u64 {
         self.body_bytes.get()
+    }
+
+    /// Why requests failed so far.
+    pub(super) fn errors(&self) -> Errors {
+        self.errors.borrow().clone()
     }
 
     /// Connections to all hosts so far.

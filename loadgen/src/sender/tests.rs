@@ -1,3 +1,4 @@
+use std::io::Write as _;
 use std::net::TcpListener;
 
 use clap::Parser;
@@ -320,6 +321,33 @@ fn connections_are_used_as_often_as_allowed() {
         let closing = server.seen().iter().all(|seen| seen.header("connection") == Some("close"));
         assert_eq!(closing, line.contains("off"), "{line}");
     }
+}
+
+/// Answers the first bytes of each connection in HTTP/1.1, and waits until the client closes it.
+fn deaf_to_http_2() -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            std::thread::spawn(move || {
+                stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").unwrap();
+                std::io::copy(&mut stream, &mut std::io::sink()).ok();
+            });
+        }
+    });
+    addr
+}
+
+#[test]
+fn a_server_that_does_not_speak_http_2_is_asked_whether_it_does() {
+    let outcomes = run("--http2 -c 4 -n 40", &[deaf_to_http_2()], undisturbed());
+    assert_eq!(outcomes.tally.of(Outcome::Failed(FailReason::Reset)), 40);
+    let texts: Vec<&str> = outcomes.ran.errors.iter().map(|error| error.words()).collect();
+    assert!(texts.iter().all(|text| text.ends_with("; does the server speak HTTP/2?")), "{texts:?}");
+    assert!(texts.iter().any(|text| text.contains("frame with invalid size")), "{texts:?}");
+    assert_eq!(outcomes.ran.errors.iter().map(|error| error.requests).sum::<u64>(), 40);
+    assert_conserved(&outcomes);
 }
 
 #[test]

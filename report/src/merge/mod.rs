@@ -21,8 +21,8 @@ use crate::generator::EQUATIONS;
 use crate::hlog::{self, Interval, TAGS};
 use crate::input::{Kind, RunMeta};
 use crate::model::{
-    Client, Connections, Conservation, ConservationRow, Counts, Excluded, Gauges, GeneratorFigures, Latency, Rates,
-    Report, Run, Scaling, Span,
+    Client, Connections, Conservation, ConservationRow, Counts, Errors, Excluded, Gauges, GeneratorFigures, Latency,
+    Rates, Report, Run, Scaling, Span,
 };
 use crate::plot_data::PlotData;
 use crate::units;
@@ -181,6 +181,7 @@ fn client(parts: &[Part], span: Span) -> Client {
         timeout_from_send: clients().any(|client| client.timeout_from_send),
         excluded: excluded.map(|sum| Excluded { until_ns: span.start, ..sum }),
         statuses,
+        errors: Errors::sum(clients().map(|client| &client.errors)),
         connections: clients().map(|client| client.connections).fold(Connections::default(), |sum, one| Connections {
             opened: sum.opened + one.opened,
             reused: sum.reused + one.reused,

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::compute::SCHEMA_VERSION;
 use crate::hlog::{Interval, TAGS};
 use crate::input::HostInfo;
-use crate::model::{Connections, Excluded, GeneratorFigures, Span};
+use crate::model::{Connections, Errors, Excluded, GeneratorFigures, Span};
 use crate::validity::{Quantity, Reason, Severity};
 
 /// Codes of reasons whose figures are times: JSON has plain numbers.
@@ -101,6 +101,9 @@ pub(super) struct ClientPart {
     #[serde(default)]
     pub(super) excluded: Option<Excluded>,
     pub(super) statuses: BTreeMap<u16, u64>,
+    /// Results of earlier versions have none.
+    #[serde(default)]
+    pub(super) errors: Errors,
     pub(super) connections: Connections,
     pub(super) body_bytes: u64,
     pub(super) generator: GeneratorFigures,

@@ -1,7 +1,8 @@
-use galton_core::Outcome;
+use galton_core::{FailReason, Outcome};
 
 use super::*;
-use crate::compute::client_tests::report_and_log_of;
+use crate::compute::WarmUp;
+use crate::compute::client_tests::{report_and_log_of, report_and_log_of_errors};
 use crate::validity::Verdict;
 
 /// A run that started `after_ms` after the first, of requests 10 ms apart with these response times in milliseconds.
@@ -48,6 +49,22 @@ fn counts_are_added_and_histograms_merged() {
     assert_eq!(again.iter().filter(|i| i.tag == "response").map(|i| i.histogram.len()).sum::<u64>(), 10_000);
     assert!(report.summary(80, false).lines().count() <= 30);
     assert!(report.conservation.ok && report.conservation.rows[0].left == 10_000);
+}
+
+#[test]
+fn errors_are_added_up_and_results_of_before_have_none() {
+    let (refused, closed) = ((FailReason::Connect, "refused"), (FailReason::Reset, "closed"));
+    let (report, log) = report_and_log_of_errors(&[refused, closed, closed], WarmUp::None);
+    let result: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
+    let mut before = result.clone();
+    before["client"].as_object_mut().unwrap().remove("errors").unwrap();
+    let part = |name: &str, result: &serde_json::Value| {
+        Part::new(name.to_owned(), result.clone(), hlog::read(log.as_bytes()).unwrap()).unwrap()
+    };
+    let (report, _) = merge(&[part("a", &result), part("before", &before), part("b", &result)], meta()).unwrap();
+    let client = report.client.unwrap();
+    let told: Vec<_> = client.errors.iter().map(|one| (one.reason, one.text.as_deref(), one.requests)).collect();
+    assert_eq!(told, [(FailReason::Reset, Some("closed"), 4), (FailReason::Connect, Some("refused"), 2)]);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use galton_core::Nanos;
 use serde::{Deserialize, Serialize};
 
 use crate::compute::WarmUp;
+use crate::model::Errors;
 use crate::stats::plain_option;
 
 /// The `client` object of `result.json`.
@@ -26,6 +27,8 @@ pub struct Client {
     pub excluded: Option<Excluded>,
     /// Measured responses by HTTP status.
     pub statuses: BTreeMap<u16, u64>,
+    /// Why requests failed, over the whole run: those without a whole response.
+    pub errors: Errors,
     /// Over the whole run.
     pub connections: Connections,
     /// Bytes of response bodies, over the whole run.

@@ -11,7 +11,8 @@ use crate::compute::{SCHEMA_VERSION, bounds, conservation, plots};
 use crate::generator::{Pace, SelfEvidence, broken_equations, judge_generator, nothing_measured, send_lag_limit};
 use crate::input::RunFacts;
 use crate::model::{
-    Client, Connections, Conservation, Excluded, Gauges, GeneratorFigures, Rates, Report, Run, Scaling, Series, Span,
+    Client, Connections, Conservation, Errors, Excluded, Gauges, GeneratorFigures, Rates, Report, Run, Scaling, Series,
+    Span,
 };
 use crate::plot_data::PlotData;
 use crate::stats::{Samples, Summary};
@@ -33,6 +34,8 @@ pub struct ClientFacts {
     pub seed: u64,
     /// Connections.
     pub connections: Connections,
+    /// What broke, of requests that failed without a whole response.
+    pub errors: Errors,
     /// Bytes of response bodies.
     pub body_bytes: u64,
 }
@@ -122,6 +125,7 @@ impl Finished<'_> {
             timeout_from_send: self.plan.timeout_from_send,
             excluded: self.excluded(),
             statuses: self.measured.statuses.clone(),
+            errors: self.client.errors.clone().sorted(),
             connections: self.client.connections,
             body_bytes: self.client.body_bytes,
             generator: GeneratorFigures {

@@ -4,7 +4,7 @@ use galton_core::{FailReason, HostId, RequestId};
 use super::*;
 use crate::generator::Pace;
 use crate::input::{Generator, Kind, RunFacts, RunMeta};
-use crate::model::{Connections, Report};
+use crate::model::{Connections, Errors, Report};
 use crate::validity::{Severity, Verdict};
 
 /// A row with intended send, send and end in milliseconds.
@@ -34,6 +34,16 @@ fn finish(fold: ClientFold, interrupted: bool) -> (Report, String) {
 }
 
 fn finish_as(fold: ClientFold, pace: Pace, interrupted: bool, noticed: impl Fn(&mut RunFacts)) -> (Report, String) {
+    finish_with(fold, pace, interrupted, noticed, Errors::default())
+}
+
+fn finish_with(
+    fold: ClientFold,
+    pace: Pace,
+    interrupted: bool,
+    noticed: impl Fn(&mut RunFacts),
+    errors: Errors,
+) -> (Report, String) {
     let all = fold.whole.counts();
     let mut facts = RunFacts {
         meta: RunMeta { id: "loadgen".to_owned(), ..RunMeta::nameless(Kind::Live) },
@@ -51,6 +61,7 @@ fn finish_as(fold: ClientFold, pace: Pace, interrupted: bool, noticed: impl Fn(&
         scenario: serde_json::json!({}),
         seed: 1,
         connections: Connections::default(),
+        errors,
         body_bytes: 0,
     };
     fold.finish(&facts, &client)
@@ -64,6 +75,17 @@ fn steady(n: u64, warm_up: WarmUp, response_ms: impl Fn(u64) -> f64) -> ClientFo
         fold.add(&row(seq, Outcome::Ok, [at, at + 0.05, at + response_ms(seq)]));
     }
     fold
+}
+
+/// A report of requests that failed with these texts, in their order, and its interval log.
+pub(crate) fn report_and_log_of_errors(texts: &[(FailReason, &str)], warm_up: WarmUp) -> (Report, String) {
+    let (mut fold, mut errors) = (ClientFold::new(plan(warm_up)), Errors::default());
+    for (seq, (reason, text)) in (0..).zip(texts) {
+        let at = seq as f64;
+        fold.add(&row(seq, Outcome::Failed(*reason), [at, at, at + 1.0]));
+        errors.count(*reason, text);
+    }
+    finish_with(fold, Pace::Planned, false, |_| {}, errors)
 }
 
 /// The report of requests 10 ms apart: how each ended, and its response time in milliseconds.
@@ -240,4 +262,44 @@ fn a_run_that_outgrows_the_buffer_is_still_decided() {
     let excluded = rising.client.as_ref().unwrap().excluded.unwrap();
     let share = excluded.requests as f64 / 50_000.0;
     assert!(!excluded.steady && (0.37..=0.76).contains(&share), "{excluded:?}");
+}
+
+#[test]
+fn every_form_of_the_report_says_why_requests_failed() {
+    let (refused, broke) = ("Connection refused (os error 111)", "connection closed | before the response");
+    let texts: Vec<_> =
+        (0..30).map(|i| if i < 20 { (FailReason::Reset, broke) } else { (FailReason::Connect, refused) }).collect();
+    let (report, _) = report_and_log_of_errors(&texts, WarmUp::None);
+    let json: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
+    let expected = serde_json::json!([
+        {"reason": "reset", "text": broke, "requests": 20},
+        {"reason": "connect", "text": refused, "requests": 10},
+    ]);
+    assert_eq!(json["client"]["errors"], expected);
+    let said = report.summary(80, false);
+    assert!(
+        said.contains(&format!("\nerror       reset × 20: {broke}\nerror       connect × 10: {refused}\n\n")),
+        "{said}"
+    );
+    assert!(report.to_html(false).contains(&format!("<td>connect</td><td>{refused}</td><td class=\"n\">10</td>")));
+    assert!(report.to_markdown().contains("| reset | connection closed \\| before the response | 20 |"));
+
+    let (report, _) = report_and_log_of_errors(&texts, WarmUp::Requests(10));
+    assert!(report.summary(80, false).contains("reset × 20, warm-up included: connection"));
+    let (without, _) = finish(steady(100, WarmUp::None, |_| 2.0), false);
+    assert!(!without.summary(80, false).contains("\nerror") && !without.to_markdown().contains("what broke"));
+}
+
+#[test]
+fn a_summary_has_room_for_few_errors_and_says_how_many_more_there_are() {
+    let long = "a cause that takes more than a line of the summary because of the many words that somebody put into it";
+    let texts: Vec<String> = (0..30).map(|i| format!("{i}: {long}")).collect();
+    let texts: Vec<_> = texts.iter().map(|text| (FailReason::Reset, text.as_str())).collect();
+    let (report, _) = report_and_log_of_errors(&texts, WarmUp::None);
+    let said = report.summary(80, false);
+    let lines: Vec<&str> = said.lines().collect();
+    let first = lines.iter().position(|line| line.starts_with("error")).unwrap();
+    assert_eq!(lines[first + 1], "            because of the many words that somebody put into it", "{said}");
+    assert_eq!(lines[first + 2], "error       and 10 more in the result", "{said}");
+    assert!(lines.len() <= 28, "{said}");
 }

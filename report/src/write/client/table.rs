@@ -48,7 +48,16 @@ pub(in crate::write) fn load(report: &Report, client: &Client) -> Section {
         table.row(["merged from", &client.merged.join(", ")]);
     }
     let intro = format!("{} offered, {} ok.", rate(report.rates.offered), rate(report.rates.completed));
-    Section { id: "load", title: "Load", intro, tables: vec![table] }
+    Section { id: "load", title: "Load", intro, tables: vec![table, errors(client)] }
+}
+
+fn errors(client: &Client) -> Table {
+    let caption = "Requests that failed without a whole response, by what broke, over the whole run.";
+    let mut table = Table::new(caption, &["reason", "error"], &["requests"]);
+    for one in client.errors.iter() {
+        table.row([one.reason.as_str().to_owned(), one.words().to_owned(), count(one.requests)]);
+    }
+    table
 }
 
 /// Objectives; none: nothing was promised.

@@ -4,11 +4,11 @@ use galton_core::Nanos;
 use galton_core::users::UserEnds;
 
 use super::{bytes, statuses, warm_up};
-use crate::model::{Client, Report};
+use crate::model::{Client, ErrorCount, Report};
 use crate::slo::SloVerdict;
 use crate::stats::{Quantile, Summary, quantile_name};
 use crate::units::{NOT_AVAILABLE, bounded, count, percent, rate, time};
-use crate::validity::Severity;
+use crate::validity::{Reason, Severity};
 use crate::write::tables::interval;
 use crate::write::terminal::{Paint, verdict_code, wrap};
 
@@ -22,6 +22,14 @@ const MOST_REASON: usize = 2;
 const MOST_NEEDS: usize = 2;
 /// Objectives that are printed; the result holds the others.
 const MOST_OBJECTIVES: usize = 6;
+/// Lines of a text of an error; the rest is cut.
+const MOST_ERROR: usize = 2;
+/// Lines of all errors, if there is room for them, ...
+const MOST_ERRORS: usize = 4;
+/// ... and if there is none: a failure is never without a why.
+const FEWEST_ERRORS: usize = 2;
+/// Width of what a line begins with.
+const LABEL: usize = 12;
 /// The percentiles of the table.
 const SHOWN: [f64; 7] = [0.5, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0];
 /// Those with their interval.
@@ -42,28 +50,54 @@ pub(in crate::write) fn write(report: &Report, client: &Client, width: usize, pa
     body.extend(objectives(report, paint));
     body.extend(requests(report, client));
     body.extend(outcomes(report));
-    body.push(String::new());
-    body.extend(table(report, paint));
-    body.extend(needs(&report.latency.response, width));
-    let room = MOST_LINES.saturating_sub(body.len() + lines.len());
+    let mut figures = table(report, paint);
+    figures.extend(needs(&report.latency.response, width));
+    let room =
+        |taken: &[&[String]]| MOST_LINES.saturating_sub(taken.iter().map(|lines| lines.len()).sum::<usize>() + 1);
+    body.extend(errors(client, width, room(&[&lines, &body, &figures]).clamp(FEWEST_ERRORS, MOST_ERRORS)));
+    let room = room(&[&lines, &body, &figures]);
     lines.extend(reasons(report, width, room));
     lines.extend(body);
+    lines.push(String::new());
+    lines.extend(figures);
     lines
 }
 
 /// As many as there is room for.
 fn reasons(report: &Report, width: usize, room: usize) -> Vec<String> {
-    let all = &report.validity.reasons;
-    let mut lines: Vec<String> = Vec::new();
-    for (i, r) in all.iter().enumerate() {
+    let line = |r: &Reason| {
         let note = if r.severity == Severity::Note { "note, " } else { "" };
-        let one = wrap(&format!("{note}{}: {}", r.code, r.text), width.saturating_sub(2), MOST_REASON);
-        let more = usize::from(i + 1 < all.len());
-        if lines.len() + one.len() + more > room {
-            lines.push(format!("  and {} more reasons in the result", all.len() - i));
+        let lines = wrap(&format!("{note}{}: {}", r.code, r.text), width.saturating_sub(2), MOST_REASON);
+        lines.into_iter().map(|line| format!("  {line}")).collect()
+    };
+    fitting(report.validity.reasons.iter().map(line), room, |n| format!("  and {n} more reasons in the result"))
+}
+
+/// As many as there is room for: what broke, the most frequent first.
+fn errors(client: &Client, width: usize, room: usize) -> Vec<String> {
+    let warm_up = if client.excluded.is_some() { ", warm-up included" } else { "" };
+    let line = |one: &ErrorCount| {
+        let text = format!("{} × {}{warm_up}: {}", one.reason.as_str(), count(one.requests), one.words());
+        let lines = wrap(&text, width.saturating_sub(LABEL), MOST_ERROR).into_iter().enumerate();
+        lines.map(|(i, line)| format!("{:<LABEL$}{line}", if i == 0 { "error" } else { "" })).collect()
+    };
+    fitting(client.errors.iter().map(line), room, |n| format!("{:<LABEL$}and {n} more in the result", "error"))
+}
+
+/// As many entries as there is room for, each of some lines, and a line that says how many more there are.
+fn fitting(
+    entries: impl ExactSizeIterator<Item = Vec<String>>,
+    room: usize,
+    more: impl Fn(usize) -> String,
+) -> Vec<String> {
+    let (all, mut lines) = (entries.len(), Vec::new());
+    for (i, entry) in entries.enumerate() {
+        let another = usize::from(i + 1 < all);
+        if lines.len() + entry.len() + another > room {
+            lines.push(more(all - i));
             break;
         }
-        lines.extend(one.into_iter().map(|line| format!("  {line}")));
+        lines.extend(entry);
     }
     lines
 }
