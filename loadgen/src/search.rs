@@ -158,9 +158,7 @@ fn heading() -> String {
 fn answer(args: &Args, kept: Option<f64>, missed: Option<f64>, probes: &[Probe]) -> String {
     let objectives: Vec<String> = args.slo.iter().map(ToString::to_string).collect();
     let objectives = objectives.join(", ");
-    // The generator was in the way of the lowest rate that was not kept.
-    let own = probes.iter().any(|p| missed == Some(p.rate) && p.report.validity.verdict == Verdict::Invalid);
-    let why = if own { "; there the generator itself was too slow" } else { "" };
+    let why = why_missed(probes.iter().filter(|p| missed == Some(p.rate))).unwrap_or_default();
     match (kept, missed) {
         (Some(kept), Some(missed)) => {
             format!("\n{} keeps {objectives}, twice; {} does not{why}", rate(kept), rate(missed))
@@ -170,6 +168,15 @@ fn answer(args: &Args, kept: Option<f64>, missed: Option<f64>, probes: &[Probe])
         }
         (None, _) => format!("\nnot even {} keeps {objectives}{why}", rate(args.from)),
     }
+}
+
+/// What was in the way of the lowest rate that was not kept, where it was not how fast the server answered.
+fn why_missed<'a>(mut probes: impl Iterator<Item = &'a Probe> + Clone) -> Option<String> {
+    if probes.clone().any(|p| p.report.validity.verdict == Verdict::Invalid) {
+        return Some("; there the generator itself was too slow".to_owned());
+    }
+    let error = probes.find_map(|p| p.report.client.as_ref()?.errors.iter().next())?;
+    Some(format!("; there {} requests failed: {}", error.requests, error.words()))
 }
 
 /// With JSON on stdout, words go to stderr.
@@ -223,6 +230,7 @@ impl Probe {
             "validity": self.report.validity,
             "counts": self.report.counts,
             "rates": self.report.rates,
+            "errors": self.report.client.as_ref().map(|client| &client.errors),
             "latency": { "response": self.report.latency.response, "send_lag": self.report.latency.send_lag },
         })
     }

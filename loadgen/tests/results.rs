@@ -225,3 +225,16 @@ fn runs_of_several_generators_are_merged() {
         assert!(stderr.contains(why), "{stderr}");
     }
 }
+
+#[test]
+fn a_search_says_why_requests_failed() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (code, said, stderr) =
+        run(&["search", &format!("http://{nobody}/"), "--slo", "errors<10%", "--from", "100", "--probe", "200ms"]);
+    assert_eq!(code, 99, "{stderr}");
+    let answer = said.lines().last().unwrap();
+    assert!(answer.starts_with("not even 100/s keeps errors < 10 %; there "), "{said}");
+    // Unless a busy machine held the generator up, which the answer then says.
+    let why = ["requests failed: Connection refused (os error 111)", "the generator itself was too slow"];
+    assert!(why.iter().any(|why| answer.ends_with(why)), "{said}");
+}
