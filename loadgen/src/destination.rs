@@ -1,7 +1,8 @@
 //! Where requests go and what they carry: the URL, method, headers and body of the command line.
 
 use std::fmt;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use bytes::Bytes;
@@ -49,12 +50,13 @@ impl Destination {
         })
     }
 
-    /// The address, looked up once: a run talks to one server.
-    pub(crate) fn resolve(&self) -> anyhow::Result<SocketAddr> {
-        let mut found = (self.name.as_str(), self.port)
+    /// The address, looked up once: a run talks to one server. Of several it is the first that accepts a connection.
+    pub(crate) fn resolve(&self, connect_timeout: Duration) -> anyhow::Result<SocketAddr> {
+        let found = (self.name.as_str(), self.port)
             .to_socket_addrs()
             .with_context(|| format!("cannot resolve {}", self.name))?;
-        found.next().ok_or_else(|| anyhow!("{} has no address", self.name))
+        let found: Vec<SocketAddr> = found.collect();
+        accepting(&found, connect_timeout).ok_or_else(|| anyhow!("{} has no address", self.name))
     }
 
     /// What every request carries.
@@ -90,6 +92,20 @@ impl fmt::Display for Destination {
     }
 }
 
+/// The first address that accepts a connection within this time each, or the first of all: then the run says what is wrong with
+/// it. One alone is not asked.
+fn accepting(addrs: &[SocketAddr], connect_timeout: Duration) -> Option<SocketAddr> {
+    let first = *addrs.first()?;
+    if addrs.len() == 1 {
+        return Some(first);
+    }
+    let accepts = |addr: &&SocketAddr| {
+        let connected = TcpStream::connect_timeout(addr, connect_timeout);
+        connected.inspect_err(|e| tracing::debug!("{addr} is left out: {e}")).is_ok()
+    };
+    Some(addrs.iter().find(accepts).copied().unwrap_or(first))
+}
+
 /// The body that `-b` names: itself, or the file behind an `@`.
 pub(crate) fn body(text: Option<&str>) -> anyhow::Result<Bytes> {
     let Some(text) = text else { return Ok(Bytes::new()) };
@@ -109,6 +125,8 @@ fn header(text: &str) -> Result<(HeaderName, HeaderValue), UsageError> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
 
     #[test]
@@ -127,6 +145,22 @@ mod tests {
         for wrong in ["https://example.test/", "http://", "ftp://a/", "http://a b/"] {
             assert!(Destination::parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn of_several_addresses_the_first_that_accepts_is_taken() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let v4 = server.local_addr().unwrap();
+        let v6 = SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, v4.port()));
+        let within = Duration::from_secs(2);
+        assert_eq!(accepting(&[v6, v4], within), Some(v4));
+        server.accept().unwrap();
+        assert_eq!(accepting(&[v4], within), Some(v4));
+        server.set_nonblocking(true).unwrap();
+        assert!(server.accept().is_err(), "one alone is not asked");
+        drop(server);
+        assert_eq!(accepting(&[v6, v4], within), Some(v6), "nobody accepts");
+        assert_eq!(accepting(&[], within), None);
     }
 
     #[test]

@@ -74,7 +74,7 @@ impl Mission {
             }
         };
         let words = to.words();
-        let addrs = to.find(wanted)?;
+        let addrs = to.find(wanted, request.connect_timeout)?;
         settings.scenario.load_balancer.hosts = addrs.len() as u32;
         let connect_timeout = request.connect_timeout;
         Ok(Self { settings, template, to: words, addrs, connect_timeout, warm_up: None })
@@ -118,9 +118,9 @@ impl To<'_> {
         }
     }
 
-    fn find(self, wanted: Option<u32>) -> anyhow::Result<Vec<SocketAddr>> {
+    fn find(self, wanted: Option<u32>, connect_timeout: Duration) -> anyhow::Result<Vec<SocketAddr>> {
         match self {
-            Self::Server(destination) => Ok(vec![destination.resolve()?]),
+            Self::Server(destination) => Ok(vec![destination.resolve(connect_timeout)?]),
             Self::Hosts(addrs) => Ok(addrs),
             Self::Scaler(scaler) => role::run_local(crate::hosts::found(scaler, wanted)),
         }
