@@ -1,14 +1,16 @@
 //! Where requests go and what they carry: the URL, method, headers and body of the command line.
 
-use std::fmt;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{CONNECTION, HOST, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, CONNECTION, HOST, HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Uri};
+use percent_encoding::percent_decode_str;
 
 use crate::args::RequestArgs;
 use crate::settings::UsageError;
@@ -26,6 +28,8 @@ pub(crate) struct Destination {
     path: PathAndQuery,
     /// The `host` header.
     host: HeaderValue,
+    /// The `authorization` header, of a URL with a user.
+    credentials: Option<HeaderValue>,
 }
 
 // === impl Destination ===
@@ -40,14 +44,23 @@ impl Destination {
             return Err(wrong("only http is spoken"));
         }
         let authority = uri.authority().ok_or_else(|| wrong("it has no host"))?;
-        let host = authority.as_str().rsplit('@').next().unwrap_or_default();
+        let (user, host) = match authority.as_str().rsplit_once('@') {
+            Some((user, host)) => (Some(user), host),
+            None => (None, authority.as_str()),
+        };
         let path = uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
         Ok(Self {
             name: authority.host().trim_matches(['[', ']']).to_owned(),
             port: authority.port_u16().unwrap_or(80),
             path,
             host: host.parse().map_err(|_| wrong("its host cannot be sent"))?,
+            credentials: user.map(basic).transpose().map_err(wrong)?,
         })
+    }
+
+    /// In words: where, without who asks.
+    pub(crate) fn words(&self) -> String {
+        format!("http://{}{}", self.host.to_str().unwrap_or(&self.name), self.path)
     }
 
     /// The address, looked up once: a run talks to one server. Of several it is the first that accepts a connection.
@@ -65,6 +78,9 @@ impl Destination {
         for text in &args.headers {
             let (name, value) = header(text)?;
             headers.append(name, value);
+        }
+        if let Some(credentials) = self.credentials.clone().filter(|_| !headers.contains_key(AUTHORIZATION)) {
+            headers.insert(AUTHORIZATION, credentials);
         }
         let host = headers.remove(HOST).unwrap_or_else(|| self.host.clone());
         let uri = if args.http2 {
@@ -85,13 +101,6 @@ impl Destination {
     }
 }
 
-/// Without what is secret in the URL.
-impl fmt::Display for Destination {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}{}", self.host.to_str().unwrap_or(&self.name), self.path)
-    }
-}
-
 /// The first address that accepts a connection within this time each, or the first of all: then the run says what is wrong with
 /// it. One alone is not asked.
 fn accepting(addrs: &[SocketAddr], connect_timeout: Duration) -> Option<SocketAddr> {
@@ -104,6 +113,21 @@ fn accepting(addrs: &[SocketAddr], connect_timeout: Duration) -> Option<SocketAd
         connected.inspect_err(|e| tracing::debug!("{addr} is left out: {e}")).is_ok()
     };
     Some(addrs.iter().find(accepts).copied().unwrap_or(first))
+}
+
+/// The header that says `user:password` of a URL; RFC 7617.
+fn basic(user: &str) -> Result<HeaderValue, &'static str> {
+    let (name, password) = user.split_once(':').unwrap_or((user, ""));
+    let mut pair: Vec<u8> = percent_decode_str(name).collect();
+    if pair.contains(&b':') {
+        return Err("the name of a user has no colon");
+    }
+    pair.push(b':');
+    pair.extend(percent_decode_str(password));
+    let mut value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(pair)))
+        .expect("base64 has nothing that a header may not have");
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// The body that `-b` names: itself, or the file behind an `@`.
@@ -127,7 +151,16 @@ fn header(text: &str) -> Result<(HeaderName, HeaderValue), UsageError> {
 mod tests {
     use std::net::TcpListener;
 
+    use clap::Parser;
+
     use super::*;
+    use crate::template::Ask;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        request: RequestArgs,
+    }
 
     #[test]
     fn urls_with_and_without_their_parts() {
@@ -140,8 +173,6 @@ mod tests {
         assert_eq!(of("localhost:9000/a?b=c"), all("localhost", 9000, "/a?b=c", "localhost:9000"));
         assert_eq!(of("http://example.test"), all("example.test", 80, "/", "example.test"));
         assert_eq!(of("http://[::1]:81/x"), all("::1", 81, "/x", "[::1]:81"));
-        let shown = Destination::parse("somebody:secret@localhost:9000/a").unwrap().to_string();
-        assert_eq!(shown, "http://localhost:9000/a");
         for wrong in ["https://example.test/", "http://", "ftp://a/", "http://a b/"] {
             assert!(Destination::parse(wrong).is_err(), "{wrong}");
         }
@@ -161,6 +192,29 @@ mod tests {
         drop(server);
         assert_eq!(accepting(&[v6, v4], within), Some(v6), "nobody accepts");
         assert_eq!(accepting(&[], within), None);
+    }
+
+    #[test]
+    fn the_user_of_a_url_is_sent_unless_a_header_says_another() {
+        let headers = |url: &str, more: &str| {
+            let words = ["loadgen", "-H", more].into_iter().take(if more.is_empty() { 1 } else { 3 });
+            let args = Cli::try_parse_from(words).unwrap().request;
+            let demands = Demands { hold: false, cpu: false, key: false };
+            let template = Destination::parse(url).unwrap().template(&args, Bytes::new(), demands).unwrap();
+            let headers = template.request(Ask::default()).headers().clone();
+            let all = headers.get_all(AUTHORIZATION).iter().map(|value| value.to_str().unwrap().to_owned());
+            (all.collect::<Vec<_>>(), headers[HOST].to_str().unwrap().to_owned())
+        };
+        let basic = |pair: &str| (vec![format!("Basic {}", STANDARD.encode(pair))], "a:81".to_owned());
+        assert_eq!(headers("http://Aladdin:open%20sesame@a:81/x", ""), basic("Aladdin:open sesame"));
+        assert_eq!(headers("http://Aladdin:open%20sesame@a:81/x", "").0, ["Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="]);
+        assert_eq!(headers("user:p%40%3A%C3%A4@a:81", ""), basic("user:p@:ä"));
+        assert_eq!(headers("http://user@a:81/", ""), basic("user:"));
+        assert_eq!(headers("http://u:p@a:81/", "Authorization: Bearer x").0, ["Bearer x"]);
+        assert_eq!(headers("http://a:81/", "").0, [""; 0]);
+        assert_eq!(Destination::parse("http://u:p@a:81/x?y").unwrap().words(), "http://a:81/x?y");
+        let wrong = Destination::parse("http://a%3Ab:p@a/").unwrap_err();
+        assert!(wrong.0.contains("the name of a user has no colon"), "{wrong}");
     }
 
     #[test]

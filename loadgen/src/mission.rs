@@ -112,7 +112,7 @@ impl Mission {
 impl To<'_> {
     fn words(&self) -> String {
         match self {
-            Self::Server(destination) => destination.to_string(),
+            Self::Server(destination) => destination.words(),
             Self::Hosts(addrs) => format!("{} load-balancer hosts", addrs.len()),
             Self::Scaler(scaler) => format!("the load-balancer hosts of {scaler}"),
         }

@@ -41,7 +41,7 @@ pub(crate) struct Demands {
 }
 
 /// What one request has of its own, in machine time.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Ask {
     /// [`galton_core::RequestId`].
     pub(crate) request: u64,
