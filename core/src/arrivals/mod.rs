@@ -79,18 +79,22 @@ enum Clock {
 
 /// How many arrivals to expect in `[0, duration)`; of a `count`, so many.
 pub fn expected(arrival: &Arrival, duration: Nanos) -> f64 {
-    if let Some(count) = arrival.count {
-        return count as f64;
-    }
-    match (&arrival.process, Source::new(0, arrival, duration)) {
-        (ArrivalProcess::Mmpp { rates_per_sec, mean_dwell_ms }, _) => {
+    arrival.count.map_or_else(|| by_rate(arrival, duration), |count| count as f64)
+}
+
+/// The integral of the rate over `[0, duration)`; of a trace, its rows there.
+pub(crate) fn by_rate(arrival: &Arrival, duration: Nanos) -> f64 {
+    match &arrival.process {
+        ArrivalProcess::Mmpp { rates_per_sec, mean_dwell_ms } => {
             let stays: f64 = mean_dwell_ms.iter().sum();
             let rate = rates_per_sec.iter().zip(mean_dwell_ms).map(|(rate, dwell)| rate * dwell).sum::<f64>() / stays;
             rate * duration.as_secs_f64()
         }
-        (_, Source::Trace(times)) => times.filter(|at| *at < duration).count() as f64,
-        (_, Source::Drawn(Drawn { clock: Clock::Rate(rate), .. })) => rate.until(duration.0 as f64),
-        (_, Source::Drawn(_)) => 0.0,
+        ArrivalProcess::Trace { rows, .. } => rows.iter().filter(|row| row.at < duration).count() as f64,
+        _ => match Source::new(0, arrival, duration) {
+            Source::Drawn(Drawn { clock: Clock::Rate(rate), .. }) => rate.until(duration.0 as f64),
+            Source::Drawn(_) | Source::Trace(_) => 0.0,
+        },
     }
 }
 

@@ -48,7 +48,12 @@ impl Scenario {
         let tree = read::read(&keys::scenario(), value, &mut faults);
         rules::check(&tree, &mut faults);
         let rows = trace_rows(&tree, read_file, &mut faults);
-        if faults.0.is_empty() { Ok(build::build(name, &tree, rows)) } else { Err(faults) }
+        if !faults.0.is_empty() {
+            return Err(faults);
+        }
+        let scenario = build::build(name, &tree, rows);
+        rules::check_whole(&scenario, &mut faults);
+        if faults.0.is_empty() { Ok(scenario) } else { Err(faults) }
     }
 
     /// Every key with its value, defaults filled in; optional keys only where they are set. [`Scenario::from_value`]

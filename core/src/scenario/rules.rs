@@ -3,12 +3,38 @@
 use serde_json::Value;
 
 use super::fault::Faults;
+use super::model::Scenario;
+use super::traffic::{Arrival, ArrivalProcess, ClosedLoop, Population, TrafficModel};
+use crate::arrivals;
 
 /// Checks a tree as [`super::read::read`] left it.
 pub(super) fn check(tree: &Value, faults: &mut Faults) {
     simulation(tree, faults);
     fleet(tree, faults);
     arrival(tree, faults);
+}
+
+/// Checks what only shows once everything could be read: that somebody may arrive before the duration is over.
+pub(super) fn check_whole(scenario: &Scenario, faults: &mut Faults) {
+    let (TrafficModel::Open(arrival)
+    | TrafficModel::Closed(ClosedLoop { population: Population::Sessions { arrival, .. }, .. })) =
+        &scenario.traffic.model
+    else {
+        return;
+    };
+    let duration = scenario.simulation.duration;
+    if arrivals::by_rate(arrival, duration) > 0.0 {
+        return;
+    }
+    let before = format!("before simulation.duration_ms ({})", duration.as_millis_f64());
+    match arrival {
+        // The first so many rows, wherever the duration ends.
+        Arrival { process: ArrivalProcess::Trace { .. }, count: Some(_), .. } => {}
+        Arrival { process: ArrivalProcess::Trace { .. }, .. } => {
+            faults.add("traffic.arrival.file", format!("must have a row {before}"));
+        }
+        _ => faults.add("traffic.arrival.ramp", format!("must have a rate above 0 {before}")),
+    }
 }
 
 /// The value at a dotted path.

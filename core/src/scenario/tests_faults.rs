@@ -413,3 +413,34 @@ fn a_count_may_not_exceed_the_trace() {
     let faults = Scenario::from_value("trace", &value, &mut |_| Ok("t_ms\n1\n2\n".to_owned())).unwrap_err();
     assert_eq!(faults.to_string(), "traffic.arrival.count: must be ≤ the rows of the trace (2), got 3");
 }
+
+#[test]
+fn a_scenario_that_can_never_send_anything() {
+    let nothing = |arrival: Value, says: &str| {
+        let scenario = json!({"simulation": {"duration_ms": 1_000}, "traffic": {"arrival": arrival}});
+        let mut trace = |_: &str| Ok("t_ms\n1000\n2000\n".to_owned());
+        match Scenario::from_value("bad", &scenario, &mut trace) {
+            Ok(_) => assert_eq!(says, "", "{arrival} is valid"),
+            Err(faults) => assert_eq!(faults.to_string(), says, "{arrival}"),
+        }
+    };
+    let no_rate = "traffic.arrival.ramp: must have a rate above 0 before simulation.duration_ms (1000)";
+    let steps =
+        |at: u32| json!({"mode": "steps", "steps": [{"t_ms": 0, "rate_per_sec": 0}, {"t_ms": at, "rate_per_sec": 5}]});
+    nothing(json!({"ramp": steps(1_000)}), no_rate);
+    nothing(json!({"ramp": steps(999)}), "");
+    for distribution in [json!({"distribution": "poisson"}), json!({"distribution": "gamma", "cv": 2})] {
+        let mut arrival = distribution;
+        (arrival["count"], arrival["ramp"]) = (json!(5), steps(1_000));
+        nothing(arrival, no_rate);
+    }
+    nothing(json!({"ramp": steps(1_000), "sessions": {"mean_requests": 2}}), no_rate);
+    let linear = json!({"mode": "linear", "start_rate_per_sec": 0, "end_rate_per_sec": 5, "ramp_duration_ms": 10_000});
+    nothing(json!({ "ramp": linear }), "");
+    let spike = |at: u32| json!({"ramp": {"mode": "spike", "base_rate_per_sec": 0, "peak_rate_per_sec": 5, "at_ms": at, "length_ms": 10}});
+    nothing(spike(1_000), no_rate);
+    nothing(spike(999), "");
+    let trace = json!({"distribution": "trace", "file": "trace.csv"});
+    nothing(trace, "traffic.arrival.file: must have a row before simulation.duration_ms (1000)");
+    nothing(json!({"distribution": "trace", "file": "trace.csv", "count": 1}), "");
+}
