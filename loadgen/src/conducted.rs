@@ -147,20 +147,21 @@ async fn serve(
         stop.send_replace(Order::Abandon);
     });
     let unattended = assignment.unattended;
-    send(assignment, &desk, start, planned, alarm).await?;
     // Told to end before the traffic was over, or without a parent: not what was asked for.
-    let early = shutdown.cause().is_some();
+    let early = send(assignment, &desk, start, planned, alarm, &shutdown).await?;
     let orphaned = !unattended && shutdown.wait().await == Cause::Orphaned;
     Ok(if early || orphaned { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
+/// Sends, and says so when all is written. Returns whether it was told to end before that.
 async fn send(
     assignment: Assignment,
     desk: &Desk,
     start: Start,
     planned: Option<u64>,
     alarm: Alarm,
-) -> anyhow::Result<()> {
+    shutdown: &Shutdown,
+) -> anyhow::Result<bool> {
     let Assignment { scenario, time_scale, hosts, template, trace, facts, .. } = assignment;
     let clock = ScenarioClock::new(start.t0_ns, time_scale);
     let started_unix_ns = (unix_ns() + start.t0_ns).saturating_sub(mono_ns());
@@ -195,8 +196,10 @@ async fn send(
     if let Some(path) = facts {
         write_facts(&path, &facts_of(&ran, &desk.meters, started_unix_ns, time_scale))?;
     }
+    // Whoever hears that it is over may end it at once.
+    let early = shutdown.cause().is_some();
     say(&Progress { finished: true, ..progress(&tally, &desk.meters, clock, Some(tally.planned())) });
-    Ok(())
+    Ok(early)
 }
 
 fn facts_of(ran: &Ran, meters: &Meters, started_unix_ns: u64, time_scale: f64) -> GeneratorFacts {

@@ -1,7 +1,5 @@
 //! When a run is over, and what is said of what is under way then.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
 mod common;
 
 use galton_core::record::DecisionKind;
