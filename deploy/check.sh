@@ -8,6 +8,8 @@ members=$(python3 -c 'import tomllib; print(*tomllib.load(open("../Cargo.toml", 
 for member in $members; do
   grep -qx "!$member" ../.dockerignore || { echo "FAILED: .dockerignore leaves out $member, a member of the workspace"; exit 1; }
 done
+# A run directory grows as long as the run lasts, and compose brings up one without an end.
+if grep -q GALTON_RUN_DIR docker-compose.yml; then echo "FAILED: the scaler of docker-compose.yml records a run"; exit 1; fi
 promtool check config prometheus/prometheus.yml
 promtool test rules prometheus/tests/*.yml
 python3 grafana/check.py

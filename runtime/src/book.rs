@@ -33,8 +33,10 @@ const LENGTH: usize = 1;
 const NAME: usize = 2;
 /// Longest name of a series in bytes, labels included.
 const NAME_BYTES: usize = (ENTRY - NAME) * 8;
-/// The file grows by so many entries (a quarter of a MiB): enough for a target, a few steps for a proxy of a large fleet.
-const STEP: usize = 1024;
+/// The file begins with so many entries (4 KiB, enough for a target) and doubles when it is full, by no more than so many (a quarter
+/// of a MiB): it is never much larger than what it holds, and a proxy of a large fleet has it in few pieces.
+const FIRST_STEP: usize = 16;
+const LARGEST_STEP: usize = 1024;
 /// Most entries: a thousand targets with sixty-four series each. More would be a label without a bound.
 const CAPACITY: usize = 65_536;
 
@@ -76,8 +78,12 @@ pub enum Kind {
 #[derive(Debug)]
 struct Pages {
     file: Option<File>,
+    /// The newest piece of the file, and the entry that it begins with.
     page: Option<Arc<Words>>,
+    first: usize,
     entries: usize,
+    /// How many entries there is room for.
+    room: usize,
     series: HashMap<String, Cell>,
     families: BTreeMap<String, Family>,
     histograms: BTreeMap<String, (String, Vec<histogram::Row>)>,
@@ -111,7 +117,9 @@ impl Book {
         let pages = Pages {
             file: path.map(mapped::create).transpose()?,
             page: None,
+            first: 0,
             entries: 0,
+            room: 0,
             series: HashMap::new(),
             families: BTreeMap::new(),
             histograms: BTreeMap::new(),
@@ -190,7 +198,7 @@ impl Pages {
             bail!("it holds {CAPACITY} series already");
         }
         let page = self.page()?;
-        let entry = self.entries % STEP * ENTRY;
+        let entry = (self.entries - self.first) * ENTRY;
         for (i, chunk) in series.as_bytes().chunks(8).enumerate() {
             let mut word = [0; 8];
             word[..chunk.len()].copy_from_slice(chunk);
@@ -203,13 +211,15 @@ impl Pages {
 
     /// The page with room for the next entry.
     fn page(&mut self) -> std::io::Result<Arc<Words>> {
-        if let Some(page) = self.page.as_ref().filter(|_| !self.entries.is_multiple_of(STEP)) {
+        if let Some(page) = self.page.as_ref().filter(|_| self.entries < self.room) {
             return Ok(page.clone());
         }
+        let step = self.room.clamp(FIRST_STEP, LARGEST_STEP);
         let page = Arc::new(match &self.file {
-            Some(file) => Words::extend(file, self.entries * ENTRY, STEP * ENTRY)?,
-            None => Words::anonymous(STEP * ENTRY)?,
+            Some(file) => Words::extend(file, self.room * ENTRY, step * ENTRY)?,
+            None => Words::anonymous(step * ENTRY)?,
         });
+        (self.first, self.room) = (self.room, self.room + step);
         Ok(self.page.insert(page).clone())
     }
 }
@@ -319,18 +329,32 @@ mod tests {
     }
 
     #[test]
-    fn it_grows_beyond_a_step_and_cells_stay_valid() {
+    fn it_grows_in_steps_and_cells_stay_valid() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("book");
         let book = Book::create(Some(&path)).unwrap();
         let first = requests(&book, "0");
-        for i in 0..=STEP {
+        let count = 3 * LARGEST_STEP;
+        for i in 0..count {
             requests(&book, &i.to_string()).set(i as u64);
+            let (held, room) = (i + 1, std::fs::metadata(&path).unwrap().len() as usize / (8 * ENTRY));
+            let most = held.next_power_of_two().max(FIRST_STEP).min(held + LARGEST_STEP);
+            assert!((held..=most).contains(&room), "{held} series have room for {room}");
         }
         first.add(7);
         let series = read(&path).unwrap();
-        assert_eq!(series.len(), STEP + 1);
-        assert_eq!((series[0].1, series[STEP].1), (7, STEP as u64));
+        assert_eq!(series.len(), count);
+        assert_eq!(series[0].1, 7);
+        assert!((1..count).all(|i| series[i].1 == i as u64));
+    }
+
+    #[test]
+    fn the_book_of_a_target_has_4_kib() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("book");
+        let book = Book::create(Some(&path)).unwrap();
+        (0..9).for_each(|i| requests(&book, &i.to_string()).inc());
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), 4096);
     }
 
     #[test]

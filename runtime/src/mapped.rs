@@ -26,7 +26,7 @@ impl Words {
     }
 
     /// Extends `file` by `words` words from word `first` on and maps them. The space is really allocated, so that a full
-    /// disk is an error here and not a SIGBUS later. `first` must lie on a page boundary.
+    /// disk is an error here and not a SIGBUS later.
     pub(crate) fn extend(file: &File, first: usize, words: usize) -> std::io::Result<Self> {
         let (offset, len) = ((first * WORD) as u64, words * WORD);
         match fallocate(file, FallocateFlags::empty(), offset, len as u64) {
@@ -53,8 +53,8 @@ impl Words {
         if index >= self.len() {
             return None;
         }
-        // SAFETY: the index is within the mapping, which lives as long as `self` and never moves; it begins at a page (so
-        // that every word is aligned), and all access to it, here and in other processes, is atomic.
+        // SAFETY: the index is within the mapping, which lives as long as `self` and never moves; it begins at a
+        // whole word of a page (so that every word is aligned), and all access to it, here and in other processes, is atomic.
         Some(unsafe { AtomicU64::from_ptr(self.0.as_mut_ptr().cast::<u64>().add(index)) })
     }
 

@@ -1,5 +1,6 @@
 //! Where the scaler and its targets write: the run directory, or, without one, a directory that goes with the scaler.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -17,7 +18,8 @@ pub(crate) struct ProcessKey {
 #[derive(Debug)]
 pub(crate) struct Files {
     dir: PathBuf,
-    /// Without a run directory: books and load map are how processes share memory, so they need a place all the same.
+    /// Without a run directory: books and load map are how processes share memory, so they need a place all the same. What has
+    /// been read is deleted: a fleet that comes and goes for days must not fill it.
     scratch: Option<TempDir>,
 }
 
@@ -78,6 +80,17 @@ impl Files {
         self.kept("fleet.jsonl".to_owned())
     }
 
+    /// The process has ended and its book was read: deletes it, unless it is kept.
+    pub(crate) fn discard(&self, key: ProcessKey) {
+        let book = self.book(key);
+        if self.scratch.is_some()
+            && let Err(error) = std::fs::remove_file(&book)
+            && error.kind() != ErrorKind::NotFound
+        {
+            tracing::warn!("cannot delete {}: {error}", book.display());
+        }
+    }
+
     fn kept(&self, file: String) -> Option<PathBuf> {
         self.scratch.is_none().then(|| self.dir.join(file))
     }
@@ -95,6 +108,9 @@ mod tests {
         let dir = files.dir.clone();
         assert!(files.book(KEY).parent().is_some_and(Path::is_dir) && dir.is_dir());
         assert_eq!((files.log(KEY), files.last_scrape(KEY), files.journal()), (None, None, None));
+        std::fs::write(files.book(KEY), "").unwrap();
+        files.discard(KEY);
+        assert!(!files.book(KEY).exists());
         drop(files);
         assert!(!dir.exists());
     }
@@ -107,5 +123,8 @@ mod tests {
         assert_eq!(files.log(KEY), Some(run.path().join("log/target-t-007-2.log")));
         assert_eq!(files.last_scrape(KEY), Some(run.path().join("metrics/target-t-007-2.final.prom")));
         assert!(run.path().join("metrics").is_dir());
+        std::fs::write(files.book(KEY), "").unwrap();
+        files.discard(KEY);
+        assert!(files.book(KEY).exists(), "the report reads it");
     }
 }

@@ -1,15 +1,19 @@
 //! The fleet's history: every event is appended to `fleet.jsonl` as it happens, and kept for `GET /v1/events`.
 //!
 //! A line is written with one system call and no buffer of our own, so that SIGKILL loses nothing.
+//!
+//! Hosts propose an idle target again at every scan: of a fleet at its minimum this is most of what happens. The file, from which
+//! the report counts, has every refusal; where there is no file, one that only repeats another is not kept.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
-use galton_core::record::FleetEvent;
+use galton_core::record::{FleetEvent, FleetWhat};
+use galton_core::{HostId, TargetId};
 
 /// Most events kept in memory (about 10 MB). A fleet at its maximum logs every refused start, so a long run has no bound;
 /// the file has them all.
@@ -19,7 +23,15 @@ const KEPT: usize = 1 << 17;
 #[derive(Debug)]
 pub(crate) struct Journal {
     file: Option<(PathBuf, File)>,
+    refused: Refused,
     kept: History,
+}
+
+/// The removals that were refused since the fleet last changed: which version that was, who proposed whom.
+#[derive(Debug, Default)]
+struct Refused {
+    version: u64,
+    proposed: BTreeSet<(Option<HostId>, Option<TargetId>)>,
 }
 
 /// The newest events, readable from the admin thread.
@@ -32,7 +44,7 @@ impl Journal {
     /// Creates the file, where there is one.
     pub(crate) fn create(path: Option<PathBuf>) -> anyhow::Result<Self> {
         let file = path.map(create).transpose()?;
-        Ok(Self { file, kept: History::default() })
+        Ok(Self { file, refused: Refused::default(), kept: History::default() })
     }
 
     /// Writes one event down. A history with a hole would be worse than no run, so a full disk is the caller's end.
@@ -41,6 +53,8 @@ impl Journal {
             let mut line = serde_json::to_vec(event).context("serialise a fleet event")?;
             line.push(b'\n');
             file.write_all(&line).with_context(|| format!("write {}", path.display()))?;
+        } else if self.refused.has(event) {
+            return Ok(());
         }
         self.kept.push(*event);
         Ok(())
@@ -55,6 +69,21 @@ impl Journal {
 fn create(path: PathBuf) -> anyhow::Result<(PathBuf, File)> {
     let file = File::create(&path).with_context(|| format!("create {}", path.display()))?;
     Ok((path, file))
+}
+
+// === impl Refused ===
+
+impl Refused {
+    /// Whether the event tells of a refusal that there was already.
+    fn has(&mut self, event: &FleetEvent) -> bool {
+        if event.what != FleetWhat::DownRefused {
+            return false;
+        }
+        if event.version != self.version {
+            *self = Self { version: event.version, ..Self::default() };
+        }
+        !self.proposed.insert((event.host, event.target))
+    }
 }
 
 // === impl History ===
@@ -82,8 +111,7 @@ impl History {
 
 #[cfg(test)]
 mod tests {
-    use galton_core::record::FleetWhat;
-    use galton_core::{HostId, Nanos, TargetId};
+    use galton_core::Nanos;
 
     use super::*;
 
@@ -112,6 +140,24 @@ mod tests {
         let read: Vec<FleetEvent> = written.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(read, [event(1), event(2)]);
         assert_eq!(journal.history().lines().unwrap(), written);
+    }
+
+    #[test]
+    fn a_refusal_again_and_again_is_in_the_file_only() {
+        let refused =
+            |version, host| FleetEvent { what: FleetWhat::DownRefused, host: Some(HostId(host)), ..event(version) };
+        let events = [refused(1, 0), refused(1, 1), refused(1, 0), event(2), refused(2, 0), refused(2, 0), event(2)];
+        let kept = |path: Option<PathBuf>| {
+            let mut journal = Journal::create(path).unwrap();
+            events.iter().for_each(|event| journal.append(event).unwrap());
+            let lines = journal.history().lines().unwrap();
+            lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<FleetEvent>>()
+        };
+        assert_eq!(kept(None), [&events[..2], &events[3..5], &events[6..]].concat());
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("fleet.jsonl");
+        assert_eq!(kept(Some(path.clone())), events);
+        assert_eq!(std::fs::read_to_string(path).unwrap().lines().count(), events.len());
     }
 
     #[test]

@@ -41,6 +41,7 @@ pub(super) async fn live(key: ProcessKey, shared: Rc<Shared>, mut orders: watch:
             (held(&shared.files.book(key)), describe(status, shared.files.log(key)))
         }
     };
+    shared.files.discard(key);
     let _ = shared.events.send(Event::Ended { key, held, how }).await;
 }
 

@@ -2,6 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::support::{DEADLINE, Setup, alive, call, kill, until};
@@ -348,6 +350,51 @@ fn faulty_calls_are_refused_with_a_reason() {
     refused("POST", "/v1/elsewhere", "{}", 404, "nothing at POST /v1/elsewhere");
     // It goes on as if nothing had been.
     assert_eq!(scaler.targets().iter().filter(|t| t.state == "ready").count(), 2);
+}
+
+/// What the files below this directory take up, and the names of the books among them.
+fn taken(dir: &Path) -> (u64, Vec<String>) {
+    let (mut bytes, mut books) = (0, Vec::new());
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        // A book that is being deleted is no matter.
+        let Ok(data) = path.metadata() else { continue };
+        if data.is_dir() {
+            let (more, names) = taken(&path);
+            (bytes, books) = (bytes + more, [books, names].concat());
+        } else {
+            bytes += data.blocks() * 512;
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            books.extend(name.ends_with(".book").then_some(name));
+        }
+    }
+    (bytes, books)
+}
+
+#[test]
+fn a_fleet_that_comes_and_goes_for_hours_fills_no_disk() {
+    let fleet = json!({
+        "targets": {"initial_count": 1},
+        "scaling": {"min_targets": 1, "max_targets": 13, "scale_up_delay_ms": 0, "scale_down_delay_ms": 0}
+    });
+    let scaler = Setup::new(fleet).without_run_dir().started();
+    let tmp = scaler.dir.path().join("tmp");
+    // Two hours of the compose file's wave.
+    for _ in 0..25 {
+        let started: Vec<_> = (0..12).map(|_| scaler.post("/v1/scale-up", "{}")).collect();
+        let ended = || scaler.targets().iter().all(|target| target.target == T1 || target.state == "ended");
+        until("the starts", || scaler.targets().iter().all(|target| target.state != "starting").then_some(()));
+        let (bytes, books) = taken(&tmp);
+        assert!(bytes <= 128 << 10, "{bytes} bytes: {books:?}");
+        for (status, body) in started {
+            assert_eq!(status, 200, "{body}");
+            assert_eq!(scaler.post("/v1/scale-down", &body).0, 200);
+        }
+        until("the ends", || ended().then_some(()));
+    }
+    let targets = scaler.targets();
+    assert_eq!((targets.len(), targets.last().map(|target| target.target)), (301, Some(TargetId(301))));
+    assert_eq!(taken(&tmp).1, ["target-t-001-0.book"]);
 }
 
 #[test]

@@ -27,6 +27,7 @@ pub(crate) struct Setup {
     dir: TempDir,
     args: Vec<String>,
     program: PathBuf,
+    keeps: bool,
 }
 
 /// A watch stream.
@@ -81,11 +82,18 @@ impl Setup {
     pub(crate) fn new(scenario: serde_json::Value) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("scenario.json"), scenario.to_string()).unwrap();
-        Self { dir, args: Vec::new(), program: roles() }
+        Self { dir, args: Vec::new(), program: roles(), keeps: true }
     }
 
     pub(crate) fn args(mut self, args: &[&str]) -> Self {
         self.args.extend(args.iter().map(|arg| (*arg).to_owned()));
+        self
+    }
+
+    /// Without a run directory: what it needs while it runs is in `tmp`, nothing is kept.
+    pub(crate) fn without_run_dir(mut self) -> Self {
+        self.keeps = false;
+        std::fs::create_dir(self.dir.path().join("tmp")).unwrap();
         self
     }
 
@@ -102,11 +110,15 @@ impl Setup {
     /// Starts it and waits until it has announced itself.
     pub(crate) fn announced(self) -> Scaler {
         let path = |file: &str| self.dir.path().join(file);
-        let mut process = Command::new(roles())
+        let mut command = Command::new(roles());
+        if self.keeps {
+            command.env("GALTON_RUN_DIR", path("run"));
+        } else {
+            command.env("TMPDIR", path("tmp"));
+        }
+        let mut process = command
             .args(["scaler", "--lifeline", "--scenario"])
             .arg(path("scenario.json"))
-            .arg("--run-dir")
-            .arg(path("run"))
             .arg("--program")
             .arg(&self.program)
             .args(&self.args)
