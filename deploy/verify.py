@@ -67,8 +67,8 @@ def hosts(args):
 
 def one_map(args):
     """With least connections over one map no target ever holds more than its limit, and so none refuses."""
-    refused = query(args, 'sum(galton_target_requests_total{outcome="refused"})')
-    accepted = query(args, 'sum(galton_target_requests_total{outcome="accepted"})')
+    refused = query(args, 'sum(galton_scaler_target_requests_total{outcome="refused"})')
+    accepted = query(args, 'sum(galton_scaler_target_requests_total{outcome="accepted"})')
     must(accepted and float(accepted[0]["value"][1]) > 100, f"too few requests: {accepted}")
     must(not refused or float(refused[0]["value"][1]) == 0, f"refused: {refused}")
     print(f"{accepted[0]['value'][1]} accepted, none refused")

@@ -298,8 +298,8 @@ BALANCING = board(
         ("Conservation", [
             lines(
                 "Counted in the last minute",
-                "Sent by the load generator, received and dispatched by the proxies, received by the targets. Received above sent:"
-                " there are other clients. Dispatched above received: retries.",
+                "Sent by the load generator, received and dispatched by the proxies, received by the targets, as the scaler has it from their"
+                " books. Received above sent: there are other clients. Dispatched above received: retries.",
                 "short",
                 query("galton:load_sent:delta1m", "sent"),
                 query("galton:proxy_received:delta1m", "received by proxies"),

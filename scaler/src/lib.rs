@@ -10,6 +10,7 @@ mod journal;
 mod load_rows;
 mod metrics;
 mod processes;
+mod target_requests;
 mod watch;
 
 use std::path::{Path, PathBuf};
@@ -34,6 +35,7 @@ use crate::journal::Journal;
 use crate::load_rows::LoadRows;
 use crate::metrics::Metrics;
 use crate::processes::{Processes, Program};
+use crate::target_requests::TargetRequests;
 
 /// Wrong usage or configuration.
 const WRONG_USAGE: u8 = 2;
@@ -99,6 +101,7 @@ async fn serve(args: Args, scenario: Scenario, shutdown: Shutdown) -> anyhow::Re
     let book = Book::create(args.role.book.as_deref())?;
     let metrics = Metrics::new(&book, &registry, &scenario.scaling)?;
     book.register(&registry)?;
+    let requests = TargetRequests::new(&registry)?;
 
     let (events, received) = mpsc::channel(EVENTS_WAITING);
     let ready = Arc::new(AtomicBool::new(false));
@@ -110,7 +113,7 @@ async fn serve(args: Args, scenario: Scenario, shutdown: Shutdown) -> anyhow::Re
     let rows = LoadRows::create(&map, &scenario)?;
     announce(admin.clone())?;
 
-    let processes = Processes::new(program(&args)?, files, events.clone());
+    let processes = Processes::new(program(&args)?, files, requests, events.clone());
     let (time_scale, autostart) = (args.role.time_scale, args.autostart);
     let timer = Timer::new().context("the precise timer")?;
     let parts =

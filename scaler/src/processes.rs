@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 
 use crate::driver::Event;
 use crate::files::{Files, ProcessKey};
+use crate::target_requests::TargetRequests;
 
 /// Most processes being started at once. A start is CPU work (load, link, bind); more of them at a time come up later,
 /// each of them.
@@ -78,6 +79,7 @@ pub(crate) struct Processes {
 struct Shared {
     program: Program,
     files: Rc<Files>,
+    requests: TargetRequests,
     starts: Semaphore,
     events: mpsc::Sender<Event>,
 }
@@ -85,10 +87,15 @@ struct Shared {
 // === impl Processes ===
 
 impl Processes {
-    /// None yet. What becomes of them goes to `events`.
-    pub(crate) fn new(program: Program, files: Rc<Files>, events: mpsc::Sender<Event>) -> Self {
+    /// None yet. What becomes of them goes to `events`, what they count to `requests`.
+    pub(crate) fn new(
+        program: Program,
+        files: Rc<Files>,
+        requests: TargetRequests,
+        events: mpsc::Sender<Event>,
+    ) -> Self {
         let starts = Semaphore::new(STARTS_AT_ONCE);
-        let shared = Rc::new(Shared { program, files, starts, events });
+        let shared = Rc::new(Shared { program, files, requests, starts, events });
         Self { shared, orders: BTreeMap::new(), tasks: JoinSet::new() }
     }
 

@@ -1,13 +1,13 @@
 //! The life of one target process, from spawn to exit.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::Context;
 use galton_core::wire::Announce;
-use galton_runtime::{book, child, http_client, mono_ns};
+use galton_runtime::{child, http_client, mono_ns};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::watch;
 
@@ -35,10 +35,11 @@ pub(super) async fn live(key: ProcessKey, shared: Rc<Shared>, mut orders: watch:
         Err(error) => (0, format!("{error:#}")),
         Ok((child, place)) => {
             let took = Duration::from_nanos(mono_ns() - began);
+            shared.requests.up(key, shared.files.book(key));
             // A closed channel means that the scaler is ending; then an order says so.
             let _ = shared.events.send(Event::Up { key, place: place.clone(), took }).await;
             let status = Process { key, shared: &shared, orders, place }.serve(child).await;
-            (held(&shared.files.book(key)), describe(status, shared.files.log(key)))
+            (shared.requests.ended(key), describe(status, shared.files.log(key)))
         }
     };
     shared.files.discard(key);
@@ -57,27 +58,6 @@ async fn start(key: ProcessKey, shared: &Shared) -> anyhow::Result<(child::Child
 fn describe(status: std::io::Result<ExitStatus>, log: Option<PathBuf>) -> String {
     let how = status.map_or_else(|error| format!("waiting for it failed: {error}"), |status| status.to_string());
     log.map_or_else(|| how.clone(), |log| format!("{how}; its log is {}", log.display()))
-}
-
-/// Requests that a process held when it ended, by its book: accepted, and neither completed nor given up by their callers.
-fn held(book: &Path) -> u32 {
-    match book::read(book) {
-        Ok(series) => held_by(&series),
-        Err(error) => {
-            tracing::warn!("what a target held is not known: {error:#}");
-            0
-        }
-    }
-}
-
-fn held_by(series: &[(String, u64)]) -> u32 {
-    let count = |outcome: &str| -> u64 {
-        let label = format!("outcome=\"{outcome}\"");
-        let requests = series.iter().filter(|(name, _)| name.starts_with("galton_target_requests_total{"));
-        requests.filter(|(name, _)| name.contains(&label)).map(|(_, count)| count).sum()
-    };
-    let over = count("completed").saturating_add(count("cancelled"));
-    u32::try_from(count("accepted").saturating_sub(over)).unwrap_or(u32::MAX)
 }
 
 /// A process that is up.
@@ -154,26 +134,5 @@ fn terminate(process: &tokio::process::Child) {
     let pid = process.id().and_then(|pid| Pid::from_raw(pid as i32));
     if let Some(Err(error)) = pid.map(|pid| kill_process(pid, Signal::TERM)) {
         tracing::warn!(%error, "SIGTERM");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn held_is_what_was_accepted_and_is_not_over() {
-        let series = |outcome: &str, count| {
-            (format!("galton_target_requests_total{{target=\"t-001\",incarnation=\"0\",outcome=\"{outcome}\"}}"), count)
-        };
-        let book = [
-            series("accepted", 9),
-            series("refused", 100),
-            series("completed", 4),
-            series("cancelled", 2),
-            ("galton_target_in_flight{target=\"t-001\",incarnation=\"0\"}".to_owned(), 7),
-        ];
-        assert_eq!(held_by(&book), 3);
-        assert_eq!(held_by(&book[2..]), 0, "a book that was cut off is no reason to panic");
     }
 }

@@ -239,6 +239,7 @@ fn a_target_that_does_not_drain_is_stopped_with_what_it_holds() {
     assert_eq!(scaler.post("/v1/scale-down", r#"{"target":"t-002"}"#).0, 200);
     scaler.event(FleetWhat::DrainTimeout, "t-002");
     assert_eq!(scaler.event(FleetWhat::Stopped, "t-002").held, 1);
+    assert_eq!(scaler.metric("galton_scaler_target_requests_total{outcome=\"accepted\"}"), 1.0, "it is counted still");
     assert!(!alive(target.pid.unwrap()));
     assert!(scaler.run_file("metrics/target-t-002-0.final.prom").exists());
     caller.join().unwrap();
