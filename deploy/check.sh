@@ -13,4 +13,5 @@ if grep -q GALTON_RUN_DIR docker-compose.yml; then echo "FAILED: the scaler of d
 promtool check config prometheus/prometheus.yml
 promtool test rules prometheus/tests/*.yml
 python3 grafana/check.py
+python3 asking_test.py
 bash prometheus/import_test.sh

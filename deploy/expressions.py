@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Asks a Prometheus every expression of every dashboard (panels, variables, annotations) and of every rule, as Grafana would
-while a load runs, and prints how many have data. Exits with 1 if one is an error or has none.
+while a load runs, and prints how many have data. Exits with 1 if one is an error or has none, or if an alert fires: the testbed
+is to be healthy meanwhile.
 
     deploy/expressions.py http://127.0.0.1:9090 [--last 120] [--imported UNIX_S]
 
@@ -123,7 +124,7 @@ def dashboard(prometheus, table, board, window):
 
 
 def rules(prometheus, table, window):
-    """Recording rules must have data; of all rules, the last evaluation must have gone well."""
+    """Recording rules must have data; of all rules, the last evaluation must have gone well; no alert may fire."""
     groups = prometheus.get("rules")["groups"]
     of_kind = {"recording": [], "alerting": []}
     for rule in (rule for group in groups for rule in group["rules"]):
@@ -137,7 +138,7 @@ def rules(prometheus, table, window):
     healthy = sum(rule["health"] == "ok" for rule in of_kind["alerting"])
     table.add("Alerting rules (evaluated, no data)", "-", len(of_kind["alerting"]), f"{healthy} ok")
     firing = [a for a in prometheus.get("alerts")["alerts"] if a["state"] == "firing"]
-    return sorted({" ".join(filter(None, (a["labels"]["alertname"], a["labels"].get("instance")))) for a in firing})
+    table.faults += sorted({" ".join(filter(None, ("firing:", a["labels"]["alertname"], a["labels"].get("instance")))) for a in firing})
 
 
 def imported_window(prometheus, at):
@@ -170,12 +171,11 @@ def main():
                 table.faults.append(f"{board['title']}: nothing is imported (galton export, promtool tsdb create-blocks-from)")
                 continue
         dashboard(prometheus, table, board, window)
-    firing = rules(prometheus, table, lately)
+    rules(prometheus, table, lately)
 
     table.print()
     for line in table.empty:
         print(f"empty, as it may be: {line}")
-    print(f"alerts firing: {', '.join(firing) or 'none'}")
     for fault in table.faults:
         print(f"FAILED: {fault}")
     sys.exit(1 if table.faults else 0)
