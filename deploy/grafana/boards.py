@@ -363,8 +363,10 @@ AUTOSCALING = board(
                 query(f"sum by (le) (rate(galton_scaler_start_duration_seconds_bucket{RATE}))", "{{le}}"), width=8, height=8,
             ),
             lines(
-                "Restarts", "Processes started in place of one that died, since the scaler began.", "short",
-                query("galton_scaler_restarts_total", "restarts"), steps=True,
+                "Restarts and failed starts",
+                "Processes started in place of one that died, and targets that did not come up, since the scaler began.", "short",
+                query("galton_scaler_restarts_total", "restarts"),
+                query("galton_scaler_start_failures_total", "failed starts"), steps=True,
             ),
         ]),
         ("What requests see", [

@@ -28,7 +28,7 @@ OF_COUNTERS = ("rate(", "increase(", "changes(")
 # Metrics that Prometheus has.
 OWN_METRICS = {"ALERTS", "up"}
 # Panels that show what was counted since a process began, and say so.
-SINCE_START = {"Decisions so far", "Restarts"}
+SINCE_START = {"Decisions so far", "Restarts and failed starts"}
 DASHBOARD_KEYS = {
     "uid", "title", "description", "tags", "schemaVersion", "version", "editable", "fiscalYearStartMonth", "graphTooltip",
     "timezone", "time", "refresh", "timepicker", "liveNow", "weekStart", "annotations", "templating", "links", "panels",

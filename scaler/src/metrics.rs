@@ -27,6 +27,7 @@ pub(crate) struct Metrics {
     desired: Cell,
     decisions: Vec<(FleetWhat, Cell)>,
     restarts: Cell,
+    start_failures: Cell,
     start_duration: Histogram,
 }
 
@@ -48,6 +49,7 @@ impl Metrics {
         limit("galton_scaler_min_targets", "Targets are not removed below this number.", scaling.min_targets)?;
         limit("galton_scaler_max_targets", "Targets are not started above this number.", scaling.max_targets)?;
         let restarts = "Processes started in place of one that died.";
+        let start_failures = "Targets that did not come up when they were started.";
         let start_duration = "From the order to start a target process until it served, in machine time.";
         let start_duration = HistogramOpts::new("galton_scaler_start_duration_seconds", start_duration);
         let start_duration = Histogram::with_opts(start_duration.buckets(telemetry::time_buckets()))?;
@@ -57,6 +59,7 @@ impl Metrics {
             desired: book.cell(Kind::Gauge, "galton_scaler_desired_targets", &[], desired)?,
             decisions: decisions.into_iter().collect::<anyhow::Result<_>>()?,
             restarts: book.cell(Kind::Counter, "galton_scaler_restarts_total", &[], restarts)?,
+            start_failures: book.cell(Kind::Counter, "galton_scaler_start_failures_total", &[], start_failures)?,
             start_duration,
         })
     }
@@ -64,8 +67,10 @@ impl Metrics {
     /// Counts what was decided.
     pub(crate) fn count(&self, what: FleetWhat) {
         self.decisions.iter().filter(|(counted, _)| *counted == what).for_each(|(_, cell)| cell.inc());
-        if what == FleetWhat::Restarting {
-            self.restarts.inc();
+        match what {
+            FleetWhat::Restarting => self.restarts.inc(),
+            FleetWhat::StartFailed => self.start_failures.inc(),
+            _ => {}
         }
     }
 

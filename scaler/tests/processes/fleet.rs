@@ -211,6 +211,8 @@ fn a_start_that_does_not_come_up_is_told_to_who_waits() {
     assert_eq!(host.next(), answer(WireScaleUp::StartFailed));
     scaler.event(FleetWhat::StartFailed, "t-003");
     assert_eq!(scaler.targets()[2].state, "ended");
+    assert_eq!(scaler.metric("galton_scaler_start_failures_total"), 1.0);
+    assert_eq!(scaler.metric("galton_scaler_restarts_total"), 0.0, "there is nobody to come back");
 }
 
 /// Has a target hold a request for good, from a thread of its own, and returns when it does.
