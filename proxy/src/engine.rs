@@ -119,6 +119,7 @@ impl Engine {
 
     /// Something happened now: the host decides, and what it decided is done.
     pub(crate) fn feed(self: &Rc<Self>, input: Input) {
+        self.count_fleet(&input);
         let mut effects = self.scratch.take();
         let mut follow_ups = VecDeque::new();
         let mut next = Some(input);
@@ -144,6 +145,15 @@ impl Engine {
     /// This host goes: nobody is to wake it any more.
     pub(crate) fn leave(&self) {
         self.wakes.iter().for_each(WakeSocket::unlink);
+    }
+
+    /// What is counted by target follows the fleet.
+    fn count_fleet(&self, input: &Input) {
+        match input {
+            Input::FleetChange { change, .. } => self.outside.metrics.fleet_change(*change),
+            Input::Snapshot { members, .. } => self.outside.metrics.fleet(members),
+            _ => {}
+        }
     }
 
     /// Gives an attempt back.

@@ -1,16 +1,22 @@
 //! What the proxy counts: every family with its name, help and labels in one place.
 //!
-//! All of it is in the book: memory that this thread writes, `/metrics` reads, and a kill leaves.
+//! All of it is in the book: memory that this thread writes, `/metrics` reads, and a kill leaves. The rows of a target that has left
+//! the fleet stay in the book, which reports read; `/metrics` prints them for a while and no more.
 
-use std::cell::RefCell;
+use std::cell::{RefCell, RefMut};
+use std::time::Duration;
 
-use galton_core::host::AttemptEnd;
+use galton_core::host::{AttemptEnd, Change, Endpoint};
 use galton_core::{HostId, Outcome, TargetId};
 use galton_runtime::book::{Book, Cell, Histogram, Kind};
+use galton_runtime::mono_ns;
 use rustc_hash::FxHashMap;
 
 /// The label of targets beyond what the book can hold.
 const OTHER: &str = "other";
+
+/// How long the rows of a target that has left the fleet are printed: whoever scrapes sees how it ended.
+const SHOWN: Duration = Duration::from_secs(30);
 
 /// Everything this proxy counts.
 #[derive(Debug)]
@@ -42,8 +48,18 @@ pub(crate) struct Metrics {
     /// From an arrival to its first decision.
     pub(crate) pick: Histogram,
     requests: Requests,
-    targets: RefCell<FxHashMap<TargetId, TargetCells>>,
+    targets: RefCell<FxHashMap<TargetId, Target>>,
     other: TargetCells,
+    shown: Duration,
+}
+
+/// What is counted of one target.
+#[derive(Debug)]
+struct Target {
+    /// None: it is counted as other.
+    own: Option<TargetCells>,
+    /// It is in the fleet no longer, as far as this host knows.
+    left: bool,
 }
 
 /// Requests by how they ended.
@@ -57,7 +73,7 @@ struct Requests {
 }
 
 /// Attempts at one target by how they ended, and those that have not.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct TargetCells {
     in_flight: Cell,
     ok: Cell,
@@ -112,6 +128,7 @@ impl Metrics {
             requests: Requests::new(&book, &proxy)?,
             targets: RefCell::default(),
             other: TargetCells::new(&book, &proxy, OTHER)?,
+            shown: SHOWN,
             book,
             proxy,
         })
@@ -140,7 +157,9 @@ impl Metrics {
         if attempts > 1 {
             self.retries.inc();
         }
-        self.with_target(target, |cells| cells.in_flight.inc());
+        let mut target = self.of(target);
+        target.joined();
+        target.own.as_ref().unwrap_or(&self.other).in_flight.inc();
     }
 
     /// An attempt ended.
@@ -148,21 +167,68 @@ impl Metrics {
         if end == AttemptEnd::Gone {
             self.connection_failures.inc();
         }
-        self.with_target(target, |cells| {
-            cells.in_flight.dec();
-            cells.by_end(end).inc();
-        });
+        let target = self.of(target);
+        let cells = target.own.as_ref().unwrap_or(&self.other);
+        cells.in_flight.dec();
+        cells.by_end(end).inc();
+        target.hide_if_over(self.shown);
     }
 
-    fn with_target(&self, target: TargetId, count: impl FnOnce(&TargetCells)) {
-        let mut targets = self.targets.borrow_mut();
-        let cells = targets.entry(target).or_insert_with(|| {
-            TargetCells::new(&self.book, &self.proxy, &target.to_string()).unwrap_or_else(|error| {
-                tracing::error!("{target} is counted as {OTHER}: {error:#}");
-                self.other.clone()
-            })
-        });
-        count(cells);
+    /// The fleet changed.
+    pub(crate) fn fleet_change(&self, change: Change) {
+        let (Change::Ready(Endpoint { target, .. }) | Change::Cordoned(target) | Change::Gone(target, _)) = change;
+        if let Some(known) = self.targets.borrow_mut().get_mut(&target) {
+            match change {
+                Change::Ready(_) => known.joined(),
+                Change::Cordoned(_) | Change::Gone(..) => known.left(self.shown),
+            }
+        }
+    }
+
+    /// The fleet is this one, by number.
+    pub(crate) fn fleet(&self, members: &[Endpoint]) {
+        for (id, known) in self.targets.borrow_mut().iter_mut() {
+            if members.binary_search_by_key(id, |member| member.target).is_ok() {
+                known.joined();
+            } else if !known.left {
+                known.left(self.shown);
+            }
+        }
+    }
+
+    fn of(&self, target: TargetId) -> RefMut<'_, Target> {
+        let new = || {
+            let own = TargetCells::new(&self.book, &self.proxy, &target.to_string());
+            let own = own.map_err(|error| tracing::error!("{target} is counted as {OTHER}: {error:#}"));
+            Target { own: own.ok(), left: false }
+        };
+        RefMut::map(self.targets.borrow_mut(), |targets| targets.entry(target).or_insert_with(new))
+    }
+}
+
+// === impl Target ===
+
+impl Target {
+    fn joined(&mut self) {
+        if std::mem::take(&mut self.left) {
+            self.own.iter().flat_map(TargetCells::all).for_each(Cell::show);
+        }
+    }
+
+    fn left(&mut self, shown: Duration) {
+        self.left = true;
+        self.hide_if_over(shown);
+    }
+
+    /// When nothing is in flight any more where nothing is sent: its rows have their last values.
+    fn hide_if_over(&self, shown: Duration) {
+        if self.left
+            && let Some(cells) = &self.own
+            && cells.in_flight.get() == 0
+        {
+            let at_ns = mono_ns().saturating_add(shown.as_nanos() as u64);
+            cells.all().into_iter().for_each(|cell| cell.hide_from(at_ns));
+        }
     }
 }
 
@@ -205,6 +271,10 @@ impl TargetCells {
         })
     }
 
+    fn all(&self) -> [&Cell; 7] {
+        [&self.in_flight, &self.ok, &self.http, &self.full, &self.connect, &self.reset, &self.closed]
+    }
+
     fn by_end(&self, end: AttemptEnd) -> &Cell {
         match end {
             AttemptEnd::Done { ok: true } => &self.ok,
@@ -214,5 +284,78 @@ impl TargetCells {
             AttemptEnd::Reset { .. } => &self.reset,
             AttemptEnd::Closed { .. } => &self.closed,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use galton_core::Nanos;
+
+    use super::*;
+
+    const T1: TargetId = TargetId(1);
+    const T2: TargetId = TargetId(2);
+    const DONE: AttemptEnd = AttemptEnd::Done { ok: true };
+
+    fn ready(target: TargetId) -> Endpoint {
+        Endpoint::new(target, 0, Nanos::ZERO)
+    }
+
+    /// Metrics that print nothing of a target that has left, and which of two targets they print.
+    fn metrics() -> (Metrics, impl Fn() -> [bool; 2]) {
+        let registry = prometheus::Registry::new();
+        let book = Book::create(None).unwrap();
+        book.register(&registry).unwrap();
+        let metrics = Metrics { shown: Duration::ZERO, ..Metrics::new(book, HostId(0)).unwrap() };
+        let printed = move || {
+            let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+            assert!(text.contains("target=\"other\""), "{text}");
+            [T1, T2].map(|target| text.contains(&format!("target=\"{target}\"")))
+        };
+        (metrics, printed)
+    }
+
+    #[test]
+    fn a_target_that_has_left_is_printed_until_nothing_is_in_flight_there() {
+        let (metrics, printed) = metrics();
+        assert_eq!(printed(), [false, false]);
+        [T1, T1, T2].into_iter().for_each(|target| metrics.dispatched(target, 1));
+        metrics.attempt_ended(T1, DONE);
+        metrics.fleet_change(Change::Cordoned(T1));
+        metrics.fleet_change(Change::Cordoned(TargetId(9)));
+        assert_eq!(printed(), [true, true], "one is in flight");
+        metrics.attempt_ended(T1, DONE);
+        assert_eq!(printed(), [false, true]);
+        metrics.attempt_ended(T2, DONE);
+        assert_eq!(printed(), [false, true], "it is in the fleet");
+    }
+
+    #[test]
+    fn a_target_that_comes_back_is_printed_again() {
+        let (metrics, printed) = metrics();
+        for target in [T1, T2] {
+            metrics.dispatched(target, 1);
+            metrics.attempt_ended(target, DONE);
+        }
+        metrics.fleet_change(Change::Gone(T1, 0));
+        assert_eq!(printed(), [false, true]);
+        metrics.fleet_change(Change::Ready(ready(T1)));
+        assert_eq!(printed(), [true, true]);
+        metrics.fleet(&[ready(T2)]);
+        assert_eq!(printed(), [false, true], "the watch broke, and it went meanwhile");
+        metrics.fleet(&[ready(T1)]);
+        assert_eq!(printed(), [true, false]);
+        metrics.dispatched(T2, 1);
+        assert_eq!(printed(), [true, true], "what is used is printed, whatever was told of it");
+    }
+
+    #[test]
+    fn whoever_scrapes_has_time_to_see_the_last_values() {
+        let (mut metrics, printed) = metrics();
+        metrics.shown = SHOWN;
+        metrics.dispatched(T1, 1);
+        metrics.attempt_ended(T1, DONE);
+        metrics.fleet_change(Change::Gone(T1, 0));
+        assert_eq!(printed(), [true, false]);
     }
 }

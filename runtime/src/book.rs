@@ -13,6 +13,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,6 +23,7 @@ use prometheus::proto::{MetricFamily, MetricType};
 
 pub use self::histogram::Histogram;
 pub(crate) use self::histogram::limits;
+use crate::clock::mono_ns;
 use crate::families;
 use crate::mapped::{self, Words};
 
@@ -33,12 +35,15 @@ const LENGTH: usize = 1;
 const NAME: usize = 2;
 /// Longest name of a series in bytes, labels included.
 const NAME_BYTES: usize = (ENTRY - NAME) * 8;
-/// The file begins with so many entries (4 KiB, enough for a target) and doubles when it is full, by no more than so many (a quarter
-/// of a MiB): it is never much larger than what it holds, and a proxy of a large fleet has it in few pieces.
+/// The file begins with so many entries (4 KiB, enough for a target) and doubles when it is full, by no more than so many (a
+/// quarter of a MiB): it is never much larger than what it holds, and a proxy of a large fleet has it in few pieces.
 const FIRST_STEP: usize = 16;
 const LARGEST_STEP: usize = 1024;
 /// Most entries: a thousand targets with sixty-four series each. More would be a label without a bound.
 const CAPACITY: usize = 65_536;
+
+/// No machine time.
+const NEVER: u64 = u64::MAX;
 
 const SECONDS: &str = "_seconds_total";
 const NANOSECONDS: &str = "_nanoseconds_total";
@@ -61,6 +66,8 @@ pub struct Book {
 pub struct Cell {
     page: Arc<Words>,
     value: usize,
+    /// The machine time from which on `/metrics` does not print it.
+    hidden_from: Arc<AtomicU64>,
 }
 
 /// What an entry is, for `/metrics`.
@@ -177,7 +184,8 @@ impl Collector for Book {
         let pages = self.pages();
         let size = std::iter::once((&[] as &[_], pages.entries as f64));
         let size = families::family(SIZE, SIZE_HELP, MetricType::GAUGE, size);
-        let families = pages.families.iter().map(|(name, family)| family.collect(name));
+        let now_ns = mono_ns();
+        let families = pages.families.iter().map(|(name, family)| family.collect(name, now_ns));
         let histograms = pages.histograms.iter().map(|(name, (help, rows))| histogram::collect(name, help, rows));
         std::iter::once(size).chain(families).chain(histograms).collect()
     }
@@ -206,7 +214,7 @@ impl Pages {
         }
         page.at(entry + LENGTH).store(series.len() as u64, Release);
         self.entries += 1;
-        Ok(Cell { page, value: entry + VALUE })
+        Ok(Cell { page, value: entry + VALUE, hidden_from: Arc::new(AtomicU64::new(NEVER)) })
     }
 
     /// The page with room for the next entry.
@@ -225,13 +233,14 @@ impl Pages {
 }
 
 impl Family {
-    fn collect(&self, name: &str) -> MetricFamily {
+    fn collect(&self, name: &str, now_ns: u64) -> MetricFamily {
         let (kind, unit) = match self.kind {
             Kind::Counter => (MetricType::COUNTER, 1.0),
             Kind::Gauge => (MetricType::GAUGE, 1.0),
             Kind::Seconds => (MetricType::COUNTER, 1e-9),
         };
-        let rows = self.rows.iter().map(|(labels, cell)| (labels.as_slice(), cell.get() as f64 * unit));
+        let shown = self.rows.iter().filter(|(_, cell)| now_ns < cell.hidden_from.load(Relaxed));
+        let rows = shown.map(|(labels, cell)| (labels.as_slice(), cell.get() as f64 * unit));
         families::family(name, &self.help, kind, rows)
     }
 }
@@ -257,6 +266,16 @@ impl Cell {
     /// Sets (gauges; counters kept elsewhere).
     pub fn set(&self, value: u64) {
         self.page.at(self.value).store(value, Relaxed);
+    }
+
+    /// From this machine time on `/metrics` does not print it: what it counts is gone for good. The book keeps it.
+    pub fn hide_from(&self, at_ns: u64) {
+        self.hidden_from.store(at_ns, Relaxed);
+    }
+
+    /// It is printed after all.
+    pub fn show(&self) {
+        self.hide_from(NEVER);
     }
 
     /// The value.
@@ -392,6 +411,30 @@ mod tests {
         assert!(read(&path).unwrap().contains(&("cpu_nanoseconds_total".to_owned(), 1_500_000_000)));
         assert_eq!(text.matches("# HELP requests_total").count(), 1, "{text}");
         assert!(text.contains("requests_total{proxy=\"0\",outcome=\"ok\"} 2\n"), "{text}");
+    }
+
+    #[test]
+    fn what_is_gone_is_in_the_file_and_not_in_metrics() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("book");
+        let book = Book::create(Some(&path)).unwrap();
+        let registry = prometheus::Registry::new();
+        book.register(&registry).unwrap();
+        let printed = || {
+            let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+            ["ok", "failed"].map(|outcome| text.contains(&format!("outcome=\"{outcome}\"")))
+        };
+        let (ok, failed) = (requests(&book, "ok"), requests(&book, "failed"));
+        ok.hide_from(mono_ns() + 3_600_000_000_000);
+        assert_eq!(printed(), [true, true], "not yet");
+        ok.hide_from(mono_ns());
+        assert_eq!(printed(), [false, true]);
+        failed.hide_from(mono_ns());
+        assert_eq!(printed(), [false, false], "a family without a row");
+        requests(&book, "ok").inc();
+        assert_eq!(read(&path).unwrap().len(), 2);
+        requests(&book, "ok").show();
+        assert_eq!(printed(), [true, false]);
     }
 
     #[test]
