@@ -55,7 +55,8 @@ impl TargetRequests {
         self.books().alive.insert(key, book);
     }
 
-    /// The process has ended. Returns the requests that it held then: accepted, and neither completed nor given up by their callers.
+    /// The process has ended. Returns the requests that it held then: accepted, and neither completed nor given up by their
+    /// callers.
     pub(crate) fn ended(&self, key: ProcessKey) -> u32 {
         let Some(book) = self.books().alive.get(&key).cloned() else { return 0 };
         let requests = Requests::read(&book).unwrap_or_else(|error| {
