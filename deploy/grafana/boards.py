@@ -104,6 +104,14 @@ OVERVIEW = board(
                 *percentiles("galton_proxy_request_duration_seconds", '{proxy=~"$proxy"}', "proxy", "proxy {{proxy}}"),
             ),
         ]),
+        ("Front door", [
+            lines(
+                "Connections", "Connections that the front door passes on, per proxy, and those for which no proxy was there.", "cps",
+                query(f'sum by (proxy) (rate(galton_front_connections_total{{proxy=~"$proxy"}}{RATE}))', "proxy {{proxy}}"),
+                query(f"sum(rate(galton_front_failures_total{RATE}))", "failed"), width=16,
+            ),
+            lines("Open connections", "At the front door, of all clients.", "short", query("sum(galton_front_connections)", "open")),
+        ]),
         ("Saturation", [
             lines(
                 "Slots", "What the targets hold, and what they may hold; a draining target may hold nothing more.", "short",

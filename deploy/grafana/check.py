@@ -19,7 +19,7 @@ from model import COLUMNS, DATASOURCE, SCHEMA_VERSION
 
 HERE = Path(__file__).parent
 BUILT_IN = {"type": "grafana", "uid": "-- Grafana --"}
-UNITS = {"reqps", "ops", "s", "percentunit", "bytes", "short", "none"}
+UNITS = {"reqps", "ops", "cps", "s", "percentunit", "bytes", "short", "none"}
 PANELS = {"timeseries", "stat", "bargauge", "heatmap"}
 # Variables that Grafana has.
 GLOBALS = {"__rate_interval"}

@@ -15,7 +15,7 @@ use anyhow::{Context as _, ensure};
 use galton_core::wire::HostInfo;
 use galton_runtime::admin::{self, Routes};
 use galton_runtime::{Shutdown, http_client, role, telemetry, terminal};
-use prometheus::{IntCounter, IntGauge, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -49,13 +49,13 @@ pub(crate) struct Args {
 /// The proxies, as far as is known.
 #[derive(Debug, Default)]
 struct Proxies {
-    addrs: RefCell<Vec<String>>,
+    all: RefCell<Vec<HostInfo>>,
     next: Cell<usize>,
 }
 
 #[derive(Clone, Debug)]
 struct Metrics {
-    connections: IntCounter,
+    connections: IntCounterVec,
     failures: IntCounter,
     open: IntGauge,
 }
@@ -75,7 +75,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     role::run_on_time(async move {
         let listener = TcpListener::from_std(listener).context("cannot watch the socket")?;
         let proxies = Rc::new(Proxies::default());
-        tokio::task::spawn_local(follow(args.scaler, Rc::clone(&proxies), ready));
+        tokio::task::spawn_local(follow(args.scaler, Rc::clone(&proxies), metrics.clone(), ready));
         tokio::select! {
             _ = shutdown.wait() => Ok(ExitCode::SUCCESS),
             never = accept(listener, proxies, metrics) => match never {},
@@ -84,12 +84,14 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 /// Keeps the list of proxies; ready while it is known and not empty.
-async fn follow(scaler: String, proxies: Rc<Proxies>, ready: Arc<AtomicBool>) {
+async fn follow(scaler: String, proxies: Rc<Proxies>, metrics: Metrics, ready: Arc<AtomicBool>) {
     loop {
         match hosts(&scaler).await {
-            Ok(addrs) => {
-                ready.store(!addrs.is_empty(), Ordering::Relaxed);
-                proxies.addrs.replace(addrs);
+            Ok(all) => {
+                ready.store(!all.is_empty(), Ordering::Relaxed);
+                // A proxy that gets none counts 0, and is not missing.
+                all.iter().for_each(|proxy| drop(metrics.of(proxy)));
+                proxies.all.replace(all);
             }
             // The proxies that were there may still serve: the list stays.
             Err(error) => tracing::warn!("the scaler does not say who is there: {error:#}"),
@@ -98,11 +100,10 @@ async fn follow(scaler: String, proxies: Rc<Proxies>, ready: Arc<AtomicBool>) {
     }
 }
 
-async fn hosts(scaler: &str) -> anyhow::Result<Vec<String>> {
+async fn hosts(scaler: &str) -> anyhow::Result<Vec<HostInfo>> {
     let answer = http_client::get(scaler, "/v1/hosts", ANSWER_WITHIN).await?;
     ensure!(answer.status.is_success(), "{scaler} answered {}", answer.status);
-    let hosts: Vec<HostInfo> = serde_json::from_slice(&answer.body).context("the list of hosts")?;
-    Ok(hosts.into_iter().map(|host| host.data).collect())
+    serde_json::from_slice(&answer.body).context("the list of hosts")
 }
 
 async fn accept(listener: TcpListener, proxies: Rc<Proxies>, metrics: Metrics) -> std::convert::Infallible {
@@ -113,7 +114,6 @@ async fn accept(listener: TcpListener, proxies: Rc<Proxies>, metrics: Metrics) -
             Ok((client, _)) => {
                 let (proxies, metrics) = (Rc::clone(&proxies), metrics.clone());
                 tokio::task::spawn_local(async move {
-                    metrics.connections.inc();
                     metrics.open.inc();
                     pass_on(client, &proxies, &metrics).await;
                     metrics.open.dec();
@@ -130,10 +130,11 @@ async fn accept(listener: TcpListener, proxies: Rc<Proxies>, metrics: Metrics) -
 
 /// Until one side closes. A client for whom there is no proxy is closed at once: no answer of ours could be told from one of theirs.
 async fn pass_on(mut client: TcpStream, proxies: &Proxies, metrics: &Metrics) {
-    let Some(mut proxy) = proxies.connect().await else {
+    let Some((of, mut proxy)) = proxies.connect().await else {
         metrics.failures.inc();
         return;
     };
+    metrics.of(&of).inc();
     // A socket that is gone already fails below.
     let _ = client.set_nodelay(true);
     let _ = proxy.set_nodelay(true);
@@ -146,14 +147,14 @@ async fn pass_on(mut client: TcpStream, proxies: &Proxies, metrics: &Metrics) {
 
 impl Proxies {
     /// A connection to the next one that takes it.
-    async fn connect(&self) -> Option<TcpStream> {
-        let addrs = self.addrs.borrow().clone();
+    async fn connect(&self) -> Option<(HostInfo, TcpStream)> {
+        let all = self.all.borrow().clone();
         let first = self.next.replace(self.next.get().wrapping_add(1));
-        for turn in 0..addrs.len() {
-            let addr = &addrs[first.wrapping_add(turn) % addrs.len()];
-            match timeout(CONNECT_WITHIN, TcpStream::connect(addr)).await {
-                Ok(Ok(stream)) => return Some(stream),
-                failed => tracing::debug!(%addr, ?failed, "a proxy does not accept"),
+        for turn in 0..all.len() {
+            let proxy = &all[first.wrapping_add(turn) % all.len()];
+            match timeout(CONNECT_WITHIN, TcpStream::connect(&proxy.data)).await {
+                Ok(Ok(stream)) => return Some((proxy.clone(), stream)),
+                failed => tracing::debug!(addr = proxy.data, ?failed, "a proxy does not accept"),
             }
         }
         None
@@ -166,7 +167,10 @@ impl Metrics {
     fn register(registry: &Registry) -> anyhow::Result<Self> {
         let counter = |name, help| IntCounter::new(name, help).context("a metric");
         let metrics = Self {
-            connections: counter("galton_front_connections_total", "Connections accepted")?,
+            connections: IntCounterVec::new(
+                Opts::new("galton_front_connections_total", "Connections passed on, by proxy"),
+                &["proxy"],
+            )?,
             failures: counter("galton_front_failures_total", "Connections for which no proxy was there")?,
             open: IntGauge::new("galton_front_connections", "Connections open").context("a metric")?,
         };
@@ -174,5 +178,10 @@ impl Metrics {
         registry.register(Box::new(metrics.failures.clone()))?;
         registry.register(Box::new(metrics.open.clone()))?;
         Ok(metrics)
+    }
+
+    /// The connections passed on to this proxy.
+    fn of(&self, proxy: &HostInfo) -> IntCounter {
+        self.connections.with_label_values(&[proxy.host.to_string()])
     }
 }
