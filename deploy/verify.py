@@ -5,8 +5,18 @@ import collections
 import http.client
 import json
 import sys
+import time
 import urllib.parse
 import urllib.request
+
+# What `balanced` sends.
+REQUESTS = 60
+# Of the front door, and of the proxies.
+PASSED, RECEIVED = "galton_front_connections_total", "galton_proxy_received_total"
+# Once a second.
+SCRAPED_WITHIN_S = 5
+# What is scraped whoever the scaler knows of.
+ALWAYS = {"front": "front:9100", "loadgen": "loadgen:9464"}
 
 
 def get(url):
@@ -24,10 +34,28 @@ def must(condition, why):
         sys.exit(why)
 
 
+def by_proxy(args, metric):
+    return {series["metric"]["proxy"]: float(series["value"][1]) for series in query(args, f"sum by (proxy) ({metric})")}
+
+
+def grown(args, metric, before, enough):
+    """By how much each proxy's counter has grown: as soon as that is enough, or when it should have been scraped."""
+    until = time.monotonic() + SCRAPED_WITHIN_S
+    while True:
+        growth = {proxy: now - before.get(proxy, 0) for proxy, now in by_proxy(args, metric).items()}
+        if enough(growth) or time.monotonic() > until:
+            return growth
+        time.sleep(0.2)
+
+
 def balanced(args):
-    """Requests on fresh connections through the front door reach several targets, over every proxy."""
+    """Requests on fresh connections through the front door reach several targets, evenly over every proxy."""
+    # The front door has these connections alone; at the proxies, the load generator's requests come on top.
+    hosts = [str(host["host"]) for host in get(args.scaler + "/v1/hosts")]
+    passed, received = by_proxy(args, PASSED), by_proxy(args, RECEIVED)
+    must(set(hosts) <= set(passed) & set(received), f"not scraped yet: {hosts}, {sorted(passed)}, {sorted(received)}")
     served, failures = collections.Counter(), 0
-    for _ in range(60):
+    for _ in range(REQUESTS):
         connection = http.client.HTTPConnection(urllib.parse.urlsplit(args.front).netloc, timeout=10)
         connection.request("GET", "/", headers={"galton-hold-ns": "20000000", "galton-cpu": "1"})
         answer = connection.getresponse()
@@ -35,9 +63,15 @@ def balanced(args):
         failures += answer.status != 200
         served[answer.headers.get("galton-target")] += 1
         connection.close()
-    must(failures == 0, f"{failures} of 60 failed")
+    must(failures == 0, f"{failures} of {REQUESTS} failed")
     must(len(served) >= 2, f"all by {dict(served)}")
-    print(f"60 requests over {len(served)} targets, at most {max(served.values())} by one")
+    passed = grown(args, PASSED, passed, lambda growth: sum(growth.values()) >= REQUESTS)
+    uneven = [proxy for proxy in hosts if passed.get(proxy, 0) < REQUESTS / len(hosts) / 2]
+    must(not uneven, f"the front door passed too little on to proxies {uneven}: {passed}")
+    received = grown(args, RECEIVED, received, lambda growth: all(growth.get(proxy, 0) >= passed[proxy] for proxy in hosts))
+    lost = [proxy for proxy in hosts if received.get(proxy, 0) < passed[proxy]]
+    must(not lost, f"not all that was passed on was received by proxies {lost}: {passed}, {received}")
+    print(f"{REQUESTS} requests over {len(hosts)} proxies and {len(served)} targets, at most {max(served.values())} by one target")
 
 
 def scaled_up(args):
@@ -52,10 +86,14 @@ def scaled_up(args):
 
 
 def discovered(args):
-    """Prometheus scrapes, with success, exactly what the scaler says is there."""
-    wanted = {group["labels"]["instance"] for group in get(args.scaler + "/v1/prometheus")} | {"loadgen"}
-    up = {series["metric"]["instance"].split(":")[0] for series in query(args, "up == 1")}
-    must(wanted <= up, f"missing: {sorted(wanted - up)}")
+    """Prometheus scrapes, with success, exactly what the scaler says is there, the front door and the load generator."""
+    groups = get(args.scaler + "/v1/prometheus")
+    wanted = {group["labels"]["instance"]: address for group in groups for address in group["targets"]} | ALWAYS
+    active = get(args.prometheus + "/api/v1/targets?state=active")["data"]["activeTargets"]
+    found = {one["labels"]["instance"]: one["discoveredLabels"]["__address__"] for one in active}
+    must(found == wanted, f"only there: {sorted(wanted.items() - found.items())}, only scraped: {sorted(found.items() - wanted.items())}")
+    down = sorted(one["labels"]["instance"] for one in active if one["health"] != "up")
+    must(not down, f"cannot be scraped: {down}")
     print(f"{len(wanted)} processes")
 
 
@@ -119,4 +157,5 @@ def main():
     commands[args.command](args)
 
 
-main()
+if __name__ == "__main__":
+    main()
