@@ -1,12 +1,13 @@
 """What the dashboards show. How a panel is written down is in model.py.
 
-Percentiles over time come from buckets that double, so a value may be off by up to a factor of 2; the report's are exact.
+Percentiles over time come from buckets that double, so a value may be off by up to a factor of 2, below 1 µs by more; the report's
+are exact.
 """
 
 from model import annotation, bars, board, dashed, gauges, heat_buckets, heat_rows, lines, number, query, variable
 
 RATE = "[$__rate_interval]"
-COARSE = "From buckets that double: may be off by up to a factor of 2."
+COARSE = "From buckets that double from 1 µs on: may be off by up to a factor of 2, below 1 µs by more."
 
 PROXY = variable("proxy", "Proxy", "Load-balancer hosts, by number.", "proxy", "galton_proxy_received_total")
 TARGET = variable("target", "Target", "Targets, by slot.", "target", "galton_target_in_flight")

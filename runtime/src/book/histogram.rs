@@ -5,9 +5,10 @@ use prometheus::proto::{Bucket, Histogram as Shown, Metric, MetricFamily, Metric
 use super::{Book, Cell, NANOSECONDS_OF, SECONDS_OF};
 use crate::families;
 
-/// The first limit, and how many there are, each twice the one before: 16 µs to 134 s. What is longer is in a last bucket.
-const FIRST_NS: u64 = 16_000;
-const LIMITS: usize = 24;
+/// The first limit, and how many there are, each twice the one before: 1 µs (a decision takes a few) to 134 s. What is longer is in a
+/// last bucket.
+const FIRST_NS: u64 = 1_000;
+const LIMITS: usize = 28;
 
 /// A histogram of times, named `…_seconds`. In the file its entries are `…_nanoseconds_within{…,le="SECONDS"}`, how often a time was
 /// within that limit and not within the one before, and `…_nanoseconds_sum`; `/metrics` prints the usual series.
@@ -108,31 +109,31 @@ mod tests {
 
     #[test]
     fn a_time_is_in_the_first_bucket_that_is_not_below() {
-        assert_eq!([0, 1, 16_000, 16_001, 32_000, 32_001].map(bucket), [0, 0, 0, 1, 1, 2]);
+        assert_eq!([0, 1, 1_000, 1_001, 2_000, 2_001].map(bucket), [0, 0, 0, 1, 1, 2]);
         let last = FIRST_NS << (LIMITS - 1);
         assert_eq!([last, last + 1, u64::MAX / 2].map(bucket), [LIMITS - 1, LIMITS, LIMITS]);
-        assert_eq!((limit(0), limit(1), limit(LIMITS)), (16e-6, 32e-6, f64::INFINITY));
+        assert_eq!((limit(0), limit(1), limit(LIMITS)), (1e-6, 2e-6, f64::INFINITY));
     }
 
     #[test]
     fn metrics_print_the_usual_series() {
         let book = Book::create(None).unwrap();
         let times = book.histogram("wait_seconds", &[("proxy", "0")], "Waits.").unwrap();
-        for ns in [10_000, 20_000, 30_000, 500_000_000_000] {
+        for ns in [900, 10_000, 20_000, 30_000, 500_000_000_000] {
             times.observe_ns(ns);
         }
         let registry = prometheus::Registry::new();
         book.register(&registry).unwrap();
         let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
         assert!(text.contains("# TYPE wait_seconds histogram\n"), "{text}");
-        for (le, count) in [("0.000016", 1), ("0.000032", 3), ("134.217728", 3), ("+Inf", 4)] {
+        for (le, count) in [("0.000001", 1), ("0.000016", 2), ("0.000032", 4), ("134.217728", 4), ("+Inf", 5)] {
             assert!(
                 text.contains(&format!("wait_seconds_bucket{{proxy=\"0\",le=\"{le}\"}} {count}\n")),
                 "{le}: {text}"
             );
         }
-        assert!(text.contains("wait_seconds_sum{proxy=\"0\"} 500.00006\n"), "{text}");
-        assert!(text.contains("wait_seconds_count{proxy=\"0\"} 4\n"), "{text}");
+        assert!(text.contains("wait_seconds_sum{proxy=\"0\"} 500.0000609\n"), "{text}");
+        assert!(text.contains("wait_seconds_count{proxy=\"0\"} 5\n"), "{text}");
         assert!(!text.contains("nanoseconds"), "{text}");
         assert!(book.histogram("wait_total", &[], "").is_err());
     }
