@@ -9,6 +9,9 @@ from model import annotation, bars, board, dashed, gauges, heat_buckets, heat_ro
 RATE = "[$__rate_interval]"
 COARSE = "From buckets that double from 1 µs on: may be off by up to a factor of 2, below 1 µs by more."
 
+# They would drown everything else.
+NOT_REFUSED = "Removals that were refused are left out: hosts propose an idle target again at every scan."
+
 PROXY = variable("proxy", "Proxy", "Load-balancer hosts, by number.", "proxy", "galton_proxy_received_total")
 TARGET = variable("target", "Target", "Targets, by slot.", "target", "galton_target_in_flight")
 SCENARIO = variable("scenario", "Scenario", "Of the imported runs.", "scenario", "galton_run_targets", many=False)
@@ -353,12 +356,13 @@ AUTOSCALING = board(
         ]),
         ("Decisions", [
             bars(
-                "Decisions", "Requests to start or remove a target within a minute, by what was decided.", "short",
-                query("direction_reason:scaler_decisions:increase1m", "{{direction}}: {{reason}}"), width=16,
+                "Decisions", f"Requests to start or remove a target within a minute, by what was decided. {NOT_REFUSED}", "short",
+                query('direction_reason:scaler_decisions:increase1m{reason!="refused"}', "{{direction}}: {{reason}}"), width=16,
             ),
             lines(
-                "Decisions so far", "Since the scaler began.", "short",
-                query("sum by (direction, reason) (galton_scaler_decisions_total)", "{{direction}}: {{reason}}"), steps=True,
+                "Decisions so far", f"Since the scaler began. {NOT_REFUSED}", "short",
+                query('sum by (direction, reason) (galton_scaler_decisions_total{reason!="refused"})', "{{direction}}: {{reason}}"),
+                steps=True,
             ),
         ]),
         ("Starts", [

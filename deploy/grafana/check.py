@@ -106,6 +106,19 @@ def known_metrics():
 METRICS = known_metrics()
 
 
+def seconds(interval):
+    return int(interval[:-1]) * {"s": 1, "m": 60}[interval[-1]]
+
+
+def min_refresh():
+    """The shortest interval at which Grafana lets dashboards ask again: as the compose file says, or its own 5 s."""
+    found = re.search(r"GF_DASHBOARDS_MIN_REFRESH_INTERVAL: (\w+)", (HERE.parent / "docker-compose.yml").read_text())
+    return seconds(found[1] if found else "5s")
+
+
+MIN_REFRESH_S = min_refresh()
+
+
 def expressions(dashboard):
     """Every PromQL expression, with the place where it is."""
     for panel in dashboard["panels"]:
@@ -248,6 +261,20 @@ def counters(d):
                 yield f"{where}: {found[0]} without rate"
 
 
+def refusals(d):
+    """Of a fleet at its minimum, removals that are refused come several times a second."""
+    for where, expr in expressions(d):
+        for matchers in re.findall(r"scaler_decisions[\w:]*({[^}]*})?", expr):
+            if "reason" not in matchers:
+                yield f"{where}: refused removals drown the other decisions: {expr}"
+
+
+def refreshing(d):
+    for interval in [d["refresh"], *d["timepicker"]["refresh_intervals"]]:
+        if interval and seconds(interval) < MIN_REFRESH_S:
+            yield f"refresh {interval}: Grafana allows {MIN_REFRESH_S} s"
+
+
 def metrics(d):
     for where, expr in expressions(d):
         bare = re.sub(r'"[^"]*"|\[[^\]]*\]|\b(by|on|group_left) \([^)]*\)', "", expr)
@@ -283,7 +310,8 @@ def variables(d):
                     yield f"{where}: {operator}\"${one['name']}\", not {match}"
 
 
-RULES = (top_level, no_export_leftovers, datasources, panels, grid, targets, promql, counters, metrics, variables)
+RULES = (top_level, no_export_leftovers, datasources, panels, grid, targets, promql, counters, refusals, refreshing, metrics,
+         variables)
 
 
 def datasource_file(found):
@@ -350,6 +378,9 @@ FAULTS = [
     (promql, set_expr("sum(rate(galton_load_sent_total[1m]))")),
     (promql, set_expr("sum(galton_load_in_flight")),
     (counters, set_expr("sum(galton_load_sent_total)")),
+    (refusals, set_expr("sum(increase(galton_scaler_decisions_total[$__rate_interval]))")),
+    (refusals, set_expr("direction_reason:scaler_decisions:increase1m")),
+    (refreshing, lambda d: d.update(refresh="0s")),
     (metrics, set_expr("sum(galton_load_inflight)")),
     (metrics, set_expr("galton:free_slots")),
     (variables, set_expr('galton_load_in_flight{job="$job"}')),
