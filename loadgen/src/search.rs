@@ -3,36 +3,39 @@
 //! Each probe is an open loop of its own, with a seed of its own, and is judged by its own report: a probe that the generator did not
 //! send as planned is no proof that the server would have kept anything.
 
+mod answer;
 mod bracket;
+mod probe;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use galton_core::Nanos;
-use galton_report::slo::{self, Kept, Slo, SloVerdict};
-use galton_report::units::{NOT_AVAILABLE, percent, rate, time};
-use galton_report::{Report, Verdict};
+use galton_report::slo::Slo;
 use galton_results::Usage;
-use galton_runtime::book::Book;
 use galton_runtime::{Shutdown, role, telemetry, terminal};
-use prometheus::Registry;
 use serde_json::{Value, json};
 
+use self::answer::Answer;
 use self::bracket::Bracket;
-use crate::args::{HostsArgs, ModelArgs, RequestArgs, ViewStyle};
-use crate::meters::Meters;
-use crate::mission::Mission;
+use self::probe::Probe;
+use crate::args::{HostsArgs, RequestArgs};
 use crate::output::{self, Output, STDOUT};
 use crate::results::{INTERRUPTED, NOT_KEPT};
-use crate::standalone::{self, Measured};
 use crate::units::{self, ArrivalKind};
 
-/// A count of Poisson arrivals is hardly ever so many standard deviations below its mean.
-const SPREAD: f64 = 4.0;
+/// Requests per second: a plan counts whole nanoseconds.
+const HIGHEST_RATE: f64 = 1e9;
+/// For how many seconds the objectives may make a probe longer: a day, after which nobody waits for the next one.
+const LONGEST_NEED: f64 = 86_400.0;
+
+/// Shown by `--help`.
+const EXIT_CODES: &str = "Exit codes: 0 found, 1 could not send, 2 wrong usage, 99 no rate was found that keeps the objectives, 130 \
+    interrupted (what is known by then is written)";
 
 /// What is looked for, and how.
 #[derive(Clone, Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub(crate) struct Args {
     /// Where to send, http only
     #[arg(default_value = "http://127.0.0.1:8080/")]
@@ -70,80 +73,31 @@ pub(crate) struct Args {
     json: Option<PathBuf>,
 }
 
-/// One rate that was tried.
-#[derive(Debug)]
-struct Probe {
-    rate: f64,
-    seed: u64,
-    report: Report,
-    slo: Vec<Kept>,
-    kept: bool,
+/// A search on its way.
+struct Search<'a> {
+    args: &'a Args,
+    bracket: Bracket,
+    probes: Vec<Probe>,
 }
 
 /// Searches, and says every probe as it comes.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    check(args)?;
+    args.check()?;
     role::raise_descriptor_limit();
     telemetry::init("loadgen");
     let shutdown = Shutdown::listen(false)?;
-    let mut bracket = Bracket::new(args.from, args.to, args.precision / 100.0);
-    let mut probes = Vec::new();
-    say(args, &heading());
-    while let Some(rate) = bracket.next() {
-        let pause = if probes.is_empty() { Duration::ZERO } else { args.pause };
-        if interrupted_within(&shutdown, pause)? {
-            return Ok(ExitCode::from(INTERRUPTED));
-        }
-        let Some(probe) = probe(args, rate, args.seed + probes.len() as u64, &shutdown)? else {
-            return Ok(ExitCode::from(INTERRUPTED));
-        };
-        say(args, &probe.line());
-        bracket.tell(rate, probe.kept);
-        probes.push(probe);
-    }
-    let (kept, missed) = bracket.answer();
-    say(args, &answer(args, kept, missed, &probes));
-    write(args, kept, missed, &probes)?;
-    Ok(kept.map_or(ExitCode::from(NOT_KEPT), |_| ExitCode::SUCCESS))
-}
-
-fn check(args: &Args) -> anyhow::Result<()> {
-    if args.arrival == Some(ArrivalKind::PoissonExact) {
-        return Err(Usage::error("search sends for a time: --arrival poisson-exact would hide how a rate varies"));
-    }
-    match args.to {
-        Some(to) if to < args.from => {
-            Err(Usage::error(format_args!("--to must be at least --from, got {to} and {}", args.from)))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// None: somebody stopped it.
-fn probe(args: &Args, rate: f64, seed: u64, shutdown: &Shutdown) -> anyhow::Result<Option<Probe>> {
-    let model = ModelArgs {
-        rate: Some(rate),
-        duration: Some(length(args, rate)),
-        arrival: args.arrival,
-        seed: Some(seed),
-        ..ModelArgs::default()
-    };
-    let mission = Mission::new(&args.url, &model, &args.request, None, &args.hosts)?;
-    let meters = Meters::register(&Book::create(None)?, &Registry::new())?;
-    let Measured { report, interrupted, .. } =
-        standalone::measure(&mission, &Output::nowhere(), &meters, ViewStyle::None, shutdown)?;
-    if interrupted {
-        return Ok(None);
-    }
-    let slo = slo::evaluate(&args.slo, &report);
-    let kept = slo::worst(&slo) == SloVerdict::Kept && report.validity.verdict != Verdict::Invalid;
-    Ok(Some(Probe { rate, seed, report, slo, kept }))
-}
-
-/// Long enough for the objectives to be decided, however few requests the chance of arrivals brings.
-fn length(args: &Args, rate: f64) -> Duration {
-    let needed = args.slo.iter().map(Slo::needs).max().unwrap_or(1) as f64;
-    args.probe.max(Duration::from_secs_f64((needed + SPREAD * needed.sqrt()) / rate))
+    let mut search = Search::new(args);
+    args.say(&probe::heading());
+    let ended = search.ask_all(&shutdown);
+    // However it ended: what was measured is not lost.
+    let answer = search.answer(matches!(ended, Ok(true)));
+    args.say(&format!("\n{answer}"));
+    search.write(&answer)?;
+    Ok(match (ended?, answer.kept) {
+        (false, _) => ExitCode::from(INTERRUPTED),
+        (true, None) => ExitCode::from(NOT_KEPT),
+        (true, Some(_)) => ExitCode::SUCCESS,
+    })
 }
 
 /// Whether somebody stops the search within this time.
@@ -151,87 +105,103 @@ fn interrupted_within(shutdown: &Shutdown, pause: Duration) -> anyhow::Result<bo
     role::run_local(async { Ok(tokio::time::timeout(pause, shutdown.wait()).await.is_ok()) })
 }
 
-fn heading() -> String {
-    format!("{:>10}  {:>10}  {:>10}  {:>10}  {:>8}  verdict", "rate", "completed", "p50", "p99", "errors")
-}
+// === impl Args ===
 
-fn answer(args: &Args, kept: Option<f64>, missed: Option<f64>, probes: &[Probe]) -> String {
-    let objectives: Vec<String> = args.slo.iter().map(ToString::to_string).collect();
-    let objectives = objectives.join(", ");
-    let why = why_missed(probes.iter().filter(|p| missed == Some(p.rate))).unwrap_or_default();
-    match (kept, missed) {
-        (Some(kept), Some(missed)) => {
-            format!("\n{} keeps {objectives}, twice; {} does not{why}", rate(kept), rate(missed))
+impl Args {
+    fn check(&self) -> anyhow::Result<()> {
+        if self.arrival == Some(ArrivalKind::PoissonExact) {
+            return Err(Usage::error("search sends for a time: --arrival poisson-exact would hide how a rate varies"));
         }
-        (Some(kept), None) => {
-            format!("\n{} keeps {objectives}, twice; it is the highest that was asked for", rate(kept))
+        for (flag, rate) in [("--from", Some(self.from)), ("--to", self.to)] {
+            if let Some(rate) = rate.filter(|rate| *rate > HIGHEST_RATE) {
+                return Err(Usage::error(format_args!(
+                    "{flag} must be at most {HIGHEST_RATE} per second, got {rate:e}"
+                )));
+            }
         }
-        (None, _) => format!("\nnot even {} keeps {objectives}{why}", rate(args.from)),
+        match self.to {
+            Some(to) if to < self.from => {
+                Err(Usage::error(format_args!("--to must be at least --from, got {to} and {}", self.from)))
+            }
+            _ => self.check_need(),
+        }
+    }
+
+    /// The first probe takes longest.
+    fn check_need(&self) -> anyhow::Result<()> {
+        if probe::needed_secs(self, self.from) <= LONGEST_NEED {
+            return Ok(());
+        }
+        Err(Usage::error(format_args!(
+            "--from {:e} is too low: the requests that the objectives take, at least {}, are not sent within a day",
+            self.from,
+            self.needs()
+        )))
+    }
+
+    /// Requests without which the objectives are not decided.
+    fn needs(&self) -> u64 {
+        self.slo.iter().map(Slo::needs).max().unwrap_or(1)
+    }
+
+    /// With JSON on stdout, words go to stderr.
+    fn say(&self, line: &str) {
+        match self.json.as_deref() {
+            Some(path) if path == Path::new(STDOUT) => terminal::note(line),
+            _ => terminal::say(line),
+        }
+    }
+
+    fn objectives(&self) -> Vec<String> {
+        self.slo.iter().map(ToString::to_string).collect()
     }
 }
 
-/// What was in the way of the lowest rate that was not kept, where it was not how fast the server answered.
-fn why_missed<'a>(mut probes: impl Iterator<Item = &'a Probe> + Clone) -> Option<String> {
-    if probes.clone().any(|p| p.report.validity.verdict == Verdict::Invalid) {
-        return Some("; there the generator itself was too slow".to_owned());
-    }
-    let error = probes.find_map(|p| p.report.client.as_ref()?.errors.iter().next())?;
-    Some(format!("; there {} requests failed: {}", error.requests, error.words()))
-}
+// === impl Search ===
 
-/// With JSON on stdout, words go to stderr.
-fn say(args: &Args, line: &str) {
-    match args.json.as_deref() {
-        Some(path) if path == Path::new(STDOUT) => terminal::note(line),
-        _ => terminal::say(line),
-    }
-}
-
-fn write(args: &Args, kept: Option<f64>, missed: Option<f64>, probes: &[Probe]) -> anyhow::Result<()> {
-    let Some(path) = &args.json else { return Ok(()) };
-    let objectives: Vec<String> = args.slo.iter().map(ToString::to_string).collect();
-    let probes: Vec<Value> = probes.iter().map(Probe::json).collect();
-    let all = json!({ "objectives": objectives, "kept": kept, "missed": missed, "probes": probes });
-    Output::write_json(path, &format!("{all:#}\n"))
-}
-
-// === impl Probe ===
-
-impl Probe {
-    fn line(&self) -> String {
-        let quantile = |q| {
-            let found = self.report.latency.response.quantiles.iter().find(|found| found.q == q);
-            found.and_then(|found| found.value).map_or(NOT_AVAILABLE.to_owned(), |ns| time(Nanos(ns)))
-        };
-        let counts = &self.report.counts;
-        let errors = counts.offered.saturating_sub(counts.ok) as f64 / counts.offered.max(1) as f64;
-        let not_kept = self.slo.iter().find(|kept| kept.verdict != SloVerdict::Kept).map(|kept| kept.text.as_str());
-        let verdict = match (self.kept, self.report.validity.verdict, not_kept) {
-            (true, ..) => "kept".to_owned(),
-            (_, Verdict::Invalid, _) => "not valid: the generator did not keep up".to_owned(),
-            (.., why) => why.unwrap_or_default().to_owned(),
-        };
-        format!(
-            "{:>10}  {:>10}  {:>10}  {:>10}  {:>8}  {verdict}",
-            rate(self.rate),
-            rate(self.report.rates.completed),
-            quantile(0.5),
-            quantile(0.99),
-            percent(errors)
-        )
+impl<'a> Search<'a> {
+    fn new(args: &'a Args) -> Self {
+        let bracket = Bracket::new(args.from, args.to, args.precision / 100.0);
+        Self { args, bracket, probes: Vec::new() }
     }
 
-    fn json(&self) -> Value {
-        json!({
-            "rate": self.rate,
-            "seed": self.seed,
-            "kept": self.kept,
-            "slo": self.slo,
-            "validity": self.report.validity,
-            "counts": self.report.counts,
-            "rates": self.report.rates,
-            "errors": self.report.client.as_ref().map(|client| &client.errors),
-            "latency": { "response": self.report.latency.response, "send_lag": self.report.latency.send_lag },
-        })
+    /// Every rate until there is an answer; false: somebody stopped it.
+    fn ask_all(&mut self, shutdown: &Shutdown) -> anyhow::Result<bool> {
+        while let Some(rate) = self.bracket.next() {
+            let pause = if self.probes.is_empty() { Duration::ZERO } else { self.args.pause };
+            if interrupted_within(shutdown, pause)? {
+                return Ok(false);
+            }
+            let seed = self.args.seed.wrapping_add(self.probes.len() as u64);
+            let probe = Probe::run(self.args, rate, seed, shutdown)?;
+            self.args.say(&probe.line());
+            let kept = probe.kept;
+            self.probes.push(probe);
+            let Some(kept) = kept else { return Ok(false) };
+            self.bracket.tell(rate, kept);
+        }
+        Ok(true)
+    }
+
+    fn answer(&self, complete: bool) -> Answer {
+        let (kept, missed) = self.bracket.answer();
+        // A rate may have been kept before.
+        let why =
+            |rate| self.probes.iter().rfind(|probe| probe.rate == rate && probe.kept == Some(false)).map(Probe::why);
+        let missed = missed.and_then(|rate| Some((rate, why(rate)?)));
+        Answer { objectives: self.args.objectives().join(", "), complete, kept, missed }
+    }
+
+    fn write(&self, answer: &Answer) -> anyhow::Result<()> {
+        let Some(path) = &self.args.json else { return Ok(()) };
+        let probes: Vec<Value> = self.probes.iter().map(Probe::json).collect();
+        let all = json!({
+            "objectives": self.args.objectives(),
+            "interrupted": !answer.complete,
+            "kept": answer.kept,
+            "missed": answer.missed.as_ref().map(|(rate, _)| rate),
+            "probes": probes,
+        });
+        Output::write_json(path, &format!("{all:#}\n"))
     }
 }
