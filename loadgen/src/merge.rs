@@ -19,7 +19,7 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 could not read or write, 2 wrong
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct Args {
-    /// Directories that loadgen -o has written: runs at about the same time against the same server
+    /// Directories that loadgen -o, or merge -o, has written: runs at about the same time against the same server
     #[arg(value_name = "DIR", required = true, num_args = 2..)]
     dirs: Vec<PathBuf>,
     /// Write the merged report and interval log there; if there is something in DIR, into a new directory below it

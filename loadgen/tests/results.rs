@@ -208,15 +208,28 @@ fn runs_of_several_generators_are_merged() {
     assert!(said.lines().count() <= 30 && said.contains("2 runs merged: "), "{said}");
     let result = json(&both.join("result.json"));
     assert_eq!((&result["counts"]["ok"], &result["latency"]["response"]["n"]), (&1200.into(), &1200.into()));
-    assert_eq!(result["client"]["merged"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        (&result["client"]["merged"][1]["id"], &result["client"]["merged"][1]["completed"]),
+        (&"b".into(), &600.into())
+    );
     assert_eq!(logged(&both, "response"), 1200);
     assert!(both.join("report.html").is_file() && both.join("report.md").is_file());
-    // What was merged can be merged again, and compared.
-    let (code, said, stderr) = run(&["merge", both.to_str().unwrap(), &a, "--json"]);
-    assert_eq!(code, 0, "{stderr}");
-    let again: Value = serde_json::from_str(&said).unwrap();
+    // What was merged can be merged again, but not with what is in it.
+    let c = measured(dir.path(), "c", &url, &["--seed", "8"]);
+    let merged = |args: &[&str]| {
+        let (code, said, stderr) = run(&[&["merge"], args, &["--json"]].concat());
+        assert_eq!(code, 0, "{stderr}");
+        serde_json::from_str::<Value>(&said).unwrap()
+    };
+    let both = both.to_str().unwrap();
+    let (again, at_once) = (merged(&[&c, both]), merged(&[&c, &a, &b]));
     assert_eq!(again["counts"]["ok"], 1800);
+    for key in ["counts", "rates", "client", "validity"] {
+        assert_eq!(again[key], at_once[key], "{key}");
+    }
+    let twice = format!("error: {a} in {both} and {a} are the same run");
     for (args, why) in [
+        (vec!["merge", both, &a], twice.as_str()),
         (vec!["merge", &a], "required"),
         (vec!["merge", &a, dir.path().to_str().unwrap()], "not there; merge takes what loadgen -o has written"),
     ] {

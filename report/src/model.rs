@@ -19,7 +19,7 @@ use crate::slo::Kept;
 use crate::stats::{GaugeSummary, Summary, plain_option};
 use crate::validity::Validity;
 
-pub use self::client::{Client, Connections, Excluded, GeneratorFigures, Span};
+pub use self::client::{Client, Connections, Excluded, GeneratorFigures, MergedRun, Span};
 pub use self::errors::{ErrorCount, Errors};
 
 /// Everything there is to say about one run.

@@ -1,5 +1,8 @@
 //! Several load generators' runs against the same server, put together: counts are added, histograms merged, and no percentile is
 //! averaged. What only the rows of a run tell (latencies of other outcomes, holds, overheads) stays with the parts.
+//!
+//! A part may be merged itself. Then all that is not a sum or a histogram comes from the runs that it was merged from, so that the
+//! order of merging makes no difference but one of rounding.
 
 mod latency;
 mod part;
@@ -11,10 +14,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use galton_core::users::UserEnds;
 use galton_core::{FailReason, Nanos, RejectReason};
 
-use self::part::ClientPart;
 pub use self::part::{NotAPart, Part};
 
 use self::latency::{Merged, merged};
+use self::part::NOT_SIMULTANEOUS;
 use self::time::Union;
 use crate::compute::{CLASSES, SCHEMA_VERSION, bins_of_counts};
 use crate::generator::EQUATIONS;
@@ -22,25 +25,29 @@ use crate::hlog::{self, Interval, TAGS};
 use crate::input::{Kind, RunMeta};
 use crate::model::{
     Client, Connections, Conservation, ConservationRow, Counts, Errors, Excluded, Gauges, GeneratorFigures, Latency,
-    Rates, Report, Run, Scaling, Span,
+    MergedRun, Rates, Report, Run, Scaling, Span,
 };
 use crate::plot_data::PlotData;
 use crate::units;
 use crate::validity::{Quantity, Reason, Severity, Validity};
 
+/// Between what differs from run to run.
+const AND: &str = " + ";
 /// Less than this share of the time together is worth a note.
 const TOGETHER: f64 = 0.9;
 
 /// The report of all parts together, and their interval log.
 ///
 /// # Errors
-/// There are fewer than two.
+/// There are fewer than two, or a run is there twice.
 pub fn merge(parts: &[Part], meta: RunMeta) -> Result<(Report, String), NotAPart> {
     if parts.len() < 2 {
         return Err(NotAPart::Few);
     }
+    no_run_twice(parts)?;
     let t0 = parts.iter().map(|part| part.started_unix_ns()).min().unwrap_or_default();
-    let union = Union::of(parts, t0);
+    let runs: Vec<MergedRun> = parts.iter().flat_map(|part| part.runs.iter().cloned()).collect();
+    let union = Union::of(&runs, t0);
     let intervals = intervals(parts, t0);
     let [response, service, send_lag] = TAGS.map(|tag| merged(parts, &intervals, tag));
     let span = union.span();
@@ -54,8 +61,7 @@ pub fn merge(parts: &[Part], meta: RunMeta) -> Result<(Report, String), NotAPart
         scenario: parts[0].result.scenario.clone(),
         validity: validity(parts, &union),
         slo: Vec::new(),
-        client: Some(client(parts, span)),
-        rates: rates(parts, &counts, &union),
+        rates: rates(&runs, &counts, &union),
         conservation: conservation(parts),
         retries: retries(parts),
         no_attempt: parts.iter().map(|part| part.result.no_attempt).sum(),
@@ -74,21 +80,39 @@ pub fn merge(parts: &[Part], meta: RunMeta) -> Result<(Report, String), NotAPart
         scaling: Scaling::none(nothing),
         targets: Vec::new(),
         series: series::series(parts, t0, &intervals, counts.offered),
-        summary: model(parts),
+        summary: model(&runs),
+        client: Some(client(parts, runs, span)),
         counts,
     };
     Ok((report, hlog::header(t0) + &intervals.iter().map(hlog::line).collect::<String>()))
 }
 
+/// By what identifies a run, wherever it lies and however often it has been merged.
+fn no_run_twice(parts: &[Part]) -> Result<(), NotAPart> {
+    let mut places: BTreeMap<(u64, &str), String> = BTreeMap::new();
+    for (part, run) in parts.iter().flat_map(|part| part.runs.iter().map(move |run| (part, run))) {
+        let (started_unix_ns, other) = (run.started_unix_ns, part.place(run));
+        if let Some(one) = places.insert((started_unix_ns, &run.id), other.clone()) {
+            return Err(NotAPart::Twice { one, other, started_unix_ns });
+        }
+    }
+    Ok(())
+}
+
 /// All intervals in order of time, since the first T0.
 fn intervals(parts: &[Part], t0: u64) -> Vec<Interval> {
     let moved = |part: &Part| {
-        let offset = Nanos(part.started_unix_ns() - t0);
+        // Whole milliseconds, of which a log has no parts: it is the same when it is read again.
+        let offset = Nanos::from_millis(millis(part.started_unix_ns()) - millis(t0));
         part.log.iter().cloned().map(move |one| Interval { start: one.start + offset, ..one }).collect::<Vec<_>>()
     };
     let mut all: Vec<Interval> = parts.iter().flat_map(moved).collect();
     all.sort_by_key(|interval| interval.start);
     all
+}
+
+fn millis(unix_ns: u64) -> u64 {
+    unix_ns / 1_000_000
 }
 
 fn counts(parts: &[Part]) -> Counts {
@@ -110,11 +134,10 @@ fn counts(parts: &[Part]) -> Counts {
 }
 
 /// Over the time in which any of them measured.
-fn rates(parts: &[Part], counts: &Counts, union: &Union) -> Rates {
+fn rates(runs: &[MergedRun], counts: &Counts, union: &Union) -> Rates {
     let secs = union.any().as_secs_f64();
-    let completed = |part: &Part| part.result.rates.completed * part.window_secs();
-    let per_sec = |n: f64| if secs > 0.0 { n / secs } else { 0.0 };
-    Rates { offered: per_sec(counts.offered as f64), completed: per_sec(parts.iter().map(completed).sum()) }
+    let per_sec = |n: u64| if secs > 0.0 { n as f64 / secs } else { 0.0 };
+    Rates { offered: per_sec(counts.offered), completed: per_sec(runs.iter().map(|run| run.completed).sum()) }
 }
 
 fn conservation(parts: &[Part]) -> Conservation {
@@ -159,12 +182,12 @@ fn validity(parts: &[Part], union: &Union) -> Validity {
     if share < TOGETHER {
         let text = format!("all of them measured at the same time for {} of {}", units::time(all), units::time(any));
         let (value, limit) = (Quantity::Ratio(share), Quantity::Ratio(TOGETHER));
-        reasons.push(Reason::new("NOT_SIMULTANEOUS", Severity::Note, value, limit, text));
+        reasons.push(Reason::new(NOT_SIMULTANEOUS, Severity::Note, value, limit, text));
     }
     Validity::of(reasons)
 }
 
-fn client(parts: &[Part], span: Span) -> Client {
+fn client(parts: &[Part], runs: Vec<MergedRun>, span: Span) -> Client {
     let clients = || parts.iter().map(|part| &part.result.client);
     let mut statuses: BTreeMap<u16, u64> = BTreeMap::new();
     clients().flat_map(|client| &client.statuses).for_each(|(status, n)| *statuses.entry(*status).or_default() += n);
@@ -174,8 +197,8 @@ fn client(parts: &[Part], span: Span) -> Client {
         ..sum
     });
     Client {
-        model: model(parts),
-        to: each_once(parts, |client| &client.to),
+        model: model(&runs),
+        to: hosts(parts),
         window_ns: span,
         timeout_ns: clients().map(|client| client.timeout_ns).max().unwrap_or_default(),
         timeout_from_send: clients().any(|client| client.timeout_from_send),
@@ -195,18 +218,20 @@ fn client(parts: &[Part], span: Span) -> Client {
                 cpu_ns: sum.cpu_ns + one.cpu_ns,
             }
         }),
-        merged: parts.iter().map(|part| part.name.clone()).collect(),
+        merged: runs,
     }
 }
 
 /// What each of them did, said once where it is the same.
-fn model(parts: &[Part]) -> String {
-    format!("{} runs merged: {}", parts.len(), each_once(parts, |client| &client.model))
+fn model(runs: &[MergedRun]) -> String {
+    let models: BTreeSet<&str> = runs.iter().map(|run| run.model.as_str()).collect();
+    format!("{} runs merged: {}", runs.len(), Vec::from_iter(models).join(AND))
 }
 
-fn each_once(parts: &[Part], words: fn(&ClientPart) -> &String) -> String {
-    let all: BTreeSet<&str> = parts.iter().map(|part| words(&part.result.client).as_str()).collect();
-    Vec::from_iter(all).join(" + ")
+/// Who was sent to, said once where it is the same.
+fn hosts(parts: &[Part]) -> String {
+    let hosts: BTreeSet<&str> = parts.iter().flat_map(|part| part.result.client.to.split(AND)).collect();
+    Vec::from_iter(hosts).join(AND)
 }
 
 fn plots(response: &Merged, service: &Merged, send_lag: &Merged, span: Span) -> PlotData {

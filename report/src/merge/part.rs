@@ -10,17 +10,22 @@ use serde_json::Value;
 use crate::compute::SCHEMA_VERSION;
 use crate::hlog::{Interval, TAGS};
 use crate::input::HostInfo;
-use crate::model::{Connections, Errors, Excluded, GeneratorFigures, Span};
+use crate::model::{Connections, Errors, Excluded, GeneratorFigures, MergedRun, Span};
+use crate::units::utc;
 use crate::validity::{Quantity, Reason, Severity};
 
 /// Codes of reasons whose figures are times: JSON has plain numbers.
 const TIMES: [&str; 3] = ["SEND_LAG_P99", "QUEUED_AT_CAP", "SENDER_STALL"];
+/// The code of what is said anew whenever something is merged.
+pub(super) const NOT_SIMULTANEOUS: &str = "NOT_SIMULTANEOUS";
 
 /// One run.
 #[derive(Clone, Debug)]
 pub struct Part {
     /// What people call it: its directory.
     pub name: String,
+    /// Itself, or all that it was merged from.
+    pub(super) runs: Vec<MergedRun>,
     pub(super) result: ResultPart,
     pub(super) log: Vec<Interval>,
 }
@@ -37,6 +42,19 @@ pub enum NotAPart {
     /// It is the result of something else.
     #[error("not the result of a load generator's own run: there is no `client`")]
     NoClient,
+    /// An earlier version merged it, and kept nothing of its runs but their names.
+    #[error("merged without what its runs measured, as earlier versions did: merge those runs themselves")]
+    MergedNames,
+    /// Its requests would count twice.
+    #[error("{one} and {other} are the same run (started {}): it would count twice", utc(*started_unix_ns))]
+    Twice {
+        /// Where it is, ...
+        one: String,
+        /// ... and where else.
+        other: String,
+        /// When it started.
+        started_unix_ns: u64,
+    },
     /// It is none at all.
     #[error("not the result of a run")]
     NotAResult(#[from] serde_json::Error),
@@ -70,6 +88,7 @@ pub(super) struct ResultPart {
 
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct RunPart {
+    id: String,
     started_unix_ns: u64,
     pub(super) seed: u64,
     pub(super) host: HostInfo,
@@ -107,6 +126,8 @@ pub(super) struct ClientPart {
     pub(super) connections: Connections,
     pub(super) body_bytes: u64,
     pub(super) generator: GeneratorFigures,
+    #[serde(default)]
+    merged: Vec<MergedRun>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -135,7 +156,7 @@ pub(super) struct RowPart {
 
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub(super) struct RatesPart {
-    pub(super) completed: f64,
+    completed: f64,
 }
 
 /// A latency.
@@ -178,7 +199,11 @@ impl Part {
         if result.get("client").is_none() {
             return Err(NotAPart::NoClient);
         }
-        let part = Self { name, result: ResultPart::deserialize(&result)?, log };
+        if result["client"]["merged"][0].is_string() {
+            return Err(NotAPart::MergedNames);
+        }
+        let result = ResultPart::deserialize(&result)?;
+        let part = Self { runs: result.runs(&name), name, result, log };
         for tag in TAGS {
             let found = part.log.iter().filter(|interval| interval.tag == tag).map(|i| i.histogram.len()).sum();
             let expected = part.latency(tag).map_or(0, |latency| latency.n);
@@ -197,13 +222,19 @@ impl Part {
         self.result.latency.get(name)
     }
 
-    pub(super) fn window_secs(&self) -> f64 {
-        let Span { start, end } = self.result.client.window_ns;
-        (end - start).as_secs_f64()
+    /// Whether it is a merged result itself.
+    fn is_merged(&self) -> bool {
+        !self.result.client.merged.is_empty()
     }
 
-    /// Its reasons, with its name.
+    /// Where one of its runs is to be found, in words.
+    pub(super) fn place(&self, run: &MergedRun) -> String {
+        if self.is_merged() { format!("{} in {}", run.name, self.name) } else { self.name.clone() }
+    }
+
+    /// Its reasons, with its name; those of a merged one have the names of its runs.
     pub(super) fn reasons(&self) -> Vec<Reason> {
+        let text = |text: &str| if self.is_merged() { text.to_owned() } else { format!("{}: {text}", self.name) };
         let one = |reason: &ReasonPart| {
             let quantity = |value: f64| match value {
                 v if TIMES.contains(&reason.code.as_str()) => Quantity::Time(Nanos(v as u64)),
@@ -211,9 +242,28 @@ impl Part {
                 v => Quantity::Ratio(v),
             };
             let (value, limit) = (quantity(reason.value), quantity(reason.limit));
-            Reason::new(&reason.code, reason.severity, value, limit, format!("{}: {}", self.name, reason.text))
+            Reason::new(&reason.code, reason.severity, value, limit, text(&reason.text))
         };
-        self.result.validity.reasons.iter().map(one).collect()
+        self.result.validity.reasons.iter().filter(|reason| reason.code != NOT_SIMULTANEOUS).map(one).collect()
+    }
+}
+
+// === impl ResultPart ===
+
+impl ResultPart {
+    fn runs(&self, name: &str) -> Vec<MergedRun> {
+        if !self.client.merged.is_empty() {
+            return self.client.merged.clone();
+        }
+        let window_ns = self.client.window_ns;
+        vec![MergedRun {
+            name: name.to_owned(),
+            id: self.run.id.clone(),
+            started_unix_ns: self.run.started_unix_ns,
+            model: self.client.model.clone(),
+            window_ns,
+            completed: (self.rates.completed * (window_ns.end - window_ns.start).as_secs_f64()).round() as u64,
+        }]
     }
 }
 

@@ -2,8 +2,7 @@
 
 use galton_core::Nanos;
 
-use super::part::Part;
-use crate::model::Span;
+use crate::model::{MergedRun, Span};
 
 /// The measured windows of all, since the first T0.
 #[derive(Clone, Debug)]
@@ -12,13 +11,12 @@ pub(super) struct Union(Vec<Span>);
 // === impl Union ===
 
 impl Union {
-    pub(super) fn of(parts: &[Part], t0: u64) -> Self {
-        let moved = |part: &Part| {
-            let offset = Nanos(part.started_unix_ns() - t0);
-            let Span { start, end } = part.result.client.window_ns;
+    pub(super) fn of(runs: &[MergedRun], t0: u64) -> Self {
+        let moved = |run: &MergedRun| {
+            let (offset, Span { start, end }) = (Nanos(run.started_unix_ns) - Nanos(t0), run.window_ns);
             Span { start: start + offset, end: end + offset }
         };
-        Self(parts.iter().map(moved).collect())
+        Self(runs.iter().map(moved).collect())
     }
 
     /// From the first start to the last end.

@@ -35,9 +35,26 @@ pub struct Client {
     pub body_bytes: u64,
     /// What the generator itself took.
     pub generator: GeneratorFigures,
-    /// The runs that this one was put together from.
+    /// The runs that this one was put together from, none of them merged itself.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub merged: Vec<String>,
+    pub merged: Vec<MergedRun>,
+}
+
+/// One of the runs that were merged: what sums do not tell any more, and merging the result once more takes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MergedRun {
+    /// What people call it: its directory.
+    pub name: String,
+    /// What it calls itself; with its start, which run it is.
+    pub id: String,
+    /// Wall-clock time of its T0, nanoseconds since 1970.
+    pub started_unix_ns: u64,
+    /// Who sent when, in words.
+    pub model: String,
+    /// Its measured window, since its T0.
+    pub window_ns: Span,
+    /// `ok` responses that ended within the window.
+    pub completed: u64,
 }
 
 /// From when to when, since T0.

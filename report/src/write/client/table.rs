@@ -45,7 +45,8 @@ pub(in crate::write) fn load(report: &Report, client: &Client) -> Section {
     );
     table.row(["generator", &busiest]);
     if !client.merged.is_empty() {
-        table.row(["merged from", &client.merged.join(", ")]);
+        let names: Vec<&str> = client.merged.iter().map(|run| run.name.as_str()).collect();
+        table.row(["merged from", &names.join(", ")]);
     }
     let intro = format!("{} offered, {} ok.", rate(report.rates.offered), rate(report.rates.completed));
     Section { id: "load", title: "Load", intro, tables: vec![table, errors(client)] }
