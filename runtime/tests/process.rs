@@ -47,7 +47,7 @@ fn run_tests() {
         sigterm_is_a_cause().await;
         sigint_is_ignored_under_a_lifeline().await;
         a_second_sigint_ends_the_child_at_once().await;
-        so_does_the_first_one_after_a_sigterm().await;
+        so_does_one_after_a_sigterm().await;
         the_end_of_the_lifeline_ends_the_child().await;
         a_stubborn_orphan_exits().await;
         what_a_killed_child_counted_is_in_its_book().await;
@@ -93,8 +93,18 @@ async fn sigint_is_ignored_under_a_lifeline() {
 }
 
 async fn a_second_sigint_ends_the_child_at_once() {
-    let mut child = start(&["--stubborn"]).await;
-    // Two signals may become one while the child does not run: more are sent until they have been two.
+    let child = start(&["--stubborn"]).await;
+    assert_eq!(ended_by_interrupts(child).await.code(), Some(130));
+}
+
+async fn so_does_one_after_a_sigterm() {
+    let child = start(&["--stubborn"]).await;
+    send(&child, Signal::TERM);
+    assert_eq!(ended_by_interrupts(child).await.code(), Some(130));
+}
+
+/// Two signals may become one while the child does not run, and change places: more are sent until it ends.
+async fn ended_by_interrupts(mut child: child::Child) -> ExitStatus {
     let ended = async {
         loop {
             send(&child, Signal::INT);
@@ -103,14 +113,7 @@ async fn a_second_sigint_ends_the_child_at_once() {
             }
         }
     };
-    assert_eq!(tokio::time::timeout(PATIENCE / 2, ended).await.expect("it did not end").code(), Some(130));
-}
-
-async fn so_does_the_first_one_after_a_sigterm() {
-    let mut child = start(&["--stubborn"]).await;
-    send(&child, Signal::TERM);
-    send(&child, Signal::INT);
-    assert_eq!(ended(&mut child.process).await.code(), Some(130));
+    tokio::time::timeout(PATIENCE / 2, ended).await.expect("it did not end")
 }
 
 async fn the_end_of_the_lifeline_ends_the_child() {

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use galton_core::record::{FleetWhat, TraceOutcome};
-use galton_core::{FailReason, Outcome};
+use galton_core::{FailReason, Nanos, Outcome};
 use galton_tests::{Galton, Run, Running, alive, eventually, signal};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -173,7 +173,8 @@ fn ctrl_c_drains_and_reports() {
     let (code, run) = running.finish();
     assert_eq!(code, Some(130));
     run.assert_books_balance();
-    assert!(run.trace.iter().any(|row| row.outcome == TraceOutcome::Unsent), "the rest of the plan is unsent");
+    let last = run.trace.iter().map(|row| row.t_intended).max().expect("something was sent");
+    assert!(last < Nanos::from_millis(4_000), "the plan ends there, and not with its five seconds: {last}");
     assert_eq!(ended(&run, |o| o == Outcome::Unfinished), 0, "what was in flight is waited for");
     assert!(pids.iter().all(|pid| !alive(*pid)), "a process was left behind");
 }
