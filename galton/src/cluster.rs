@@ -9,7 +9,7 @@ use galton_core::scenario::Architecture;
 use galton_core::wire::{Announce, Start, TargetList};
 use galton_core::{HostId, Scenario};
 use galton_runtime::child::{self, Child};
-use galton_runtime::{http_client, terminal};
+use galton_runtime::{Shutdown, http_client, terminal};
 
 /// How long a process may take to bind its ports.
 const ANNOUNCE_WITHIN: Duration = Duration::from_secs(10);
@@ -187,14 +187,16 @@ impl Process {
 // === impl Cluster ===
 
 impl Cluster {
-    /// Starts the scaler, then the proxies, and waits until the initial fleet and every proxy are ready.
+    /// Starts the scaler, then the proxies, and waits until the initial fleet and every proxy are ready. None: somebody stopped
+    /// it, and all that was started has ended.
     pub(crate) async fn start(
         launch: &Launch,
         scenario: &Scenario,
         places: &impl Places,
         scaler_args: Vec<String>,
         proxy_args: impl Fn(HostId) -> Vec<String>,
-    ) -> anyhow::Result<Self> {
+        shutdown: &Shutdown,
+    ) -> anyhow::Result<Option<Self>> {
         let deadline = Instant::now() + READY_WITHIN;
         let shared = scenario.load_balancer.architecture == Architecture::LeastConns;
         let map: Vec<String> = shared.then(|| flag("--map", places.map().display())).into_iter().flatten().collect();
@@ -202,7 +204,8 @@ impl Cluster {
         let args = map.iter().cloned().chain(run_dir).chain(scaler_args).collect();
         let scaler = launch.start("scaler", "scaler".to_owned(), args, places).await?;
         let mut cluster = Self { scaler, proxies: Vec::new() };
-        for host in (0..scenario.load_balancer.hosts).map(HostId) {
+        // One that is coming up is waited for: only what has announced itself can be told to end.
+        for host in (0..scenario.load_balancer.hosts).map(HostId).take_while(|_| shutdown.cause().is_none()) {
             let mut args = [flag("--host", host), flag("--scaler", cluster.scaler.admin())].concat();
             args.extend(map.iter().cloned());
             args.extend(places.records(host).iter().flat_map(|path| flag("--records", path.display())));
@@ -210,10 +213,23 @@ impl Cluster {
             let name = format!("proxy-{host}");
             cluster.proxies.push(launch.start("proxy", name, args, places).await?);
         }
-        for process in std::iter::once(&mut cluster.scaler).chain(&mut cluster.proxies) {
+        let ready = tokio::select! {
+            biased;
+            _ = shutdown.wait() => false,
+            ready = cluster.ready(deadline) => ready.map(|()| true)?,
+        };
+        if !ready {
+            cluster.end().await;
+        }
+        Ok(ready.then_some(cluster))
+    }
+
+    /// Waits until every process is.
+    async fn ready(&mut self, deadline: Instant) -> anyhow::Result<()> {
+        for process in std::iter::once(&mut self.scaler).chain(&mut self.proxies) {
             process.ready(deadline).await?;
         }
-        Ok(cluster)
+        Ok(())
     }
 
     /// The targets that there are or were.

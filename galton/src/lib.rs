@@ -18,6 +18,7 @@ mod run;
 mod run_dir;
 mod scenario_args;
 mod scrape;
+mod scratch;
 mod simulate;
 mod sweep;
 mod up;

@@ -52,8 +52,8 @@ impl Live<'_> {
     fn run(&self, scenario: &Scenario) -> anyhow::Result<Option<(RunData, Report)>> {
         let mut scenario = scenario.clone();
         self.output_dir.to_string_lossy().as_ref().clone_into(&mut scenario.reporting.output_dir);
-        let options = RunOptions { time_scale: self.time_scale, progress: self.progress, announce: false };
-        let executed = execute(scenario, &options, &self.shutdown)?;
+        let options = RunOptions { time_scale: self.time_scale, progress: self.progress, announce: false, stays: true };
+        let Some(executed) = execute(scenario, &options, &self.shutdown)? else { return Ok(None) };
         let report = Report::compute(&executed.data);
         executed.write(&report)?;
         Ok((executed.ending == Ending::Finished).then_some((executed.data, report)))

@@ -10,6 +10,7 @@ use galton_runtime::{Shutdown, role, telemetry, terminal};
 
 use crate::cluster::{Cluster, Launch, Places, flag};
 use crate::scenario_args::ScenarioArgs;
+use crate::scratch::Scratch;
 
 /// What to start, and where it listens.
 #[derive(Clone, Debug, clap::Args)]
@@ -24,22 +25,18 @@ pub(crate) struct Args {
     listen: SocketAddr,
 }
 
-/// Everything that the processes share, in a directory that goes with them; nothing is recorded.
-#[derive(Debug)]
-struct Scratch(tempfile::TempDir);
-
 /// Starts everything, prints where it is, and waits.
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     telemetry::init("conductor");
     let scenario = args.scenario.load(None)?;
     terminal::say(format_args!("seed {} · {}", scenario.simulation.seed, scenario.name));
     terminal::say(galton_report::sentence(&scenario));
-    let scratch = Scratch(tempfile::Builder::new().prefix("galton-up-").tempdir().context("cannot make a directory")?);
-    let file = scratch.0.path().join("scenario.json");
+    let shutdown = Shutdown::listen(false)?;
+    let scratch = Scratch::new("galton-up-")?;
+    let file = scratch.path().join("scenario.json");
     std::fs::write(&file, scenario.to_value().to_string())
         .with_context(|| format!("cannot write {}", file.display()))?;
-    let shutdown = Shutdown::listen(false)?;
-    role::run_local(serve(&args, &scenario, &scratch, file, shutdown))
+    role::run_local(serve(&args, &scenario, &scratch, file, &shutdown))
 }
 
 async fn serve(
@@ -47,14 +44,14 @@ async fn serve(
     scenario: &Scenario,
     scratch: &Scratch,
     file: PathBuf,
-    shutdown: Shutdown,
+    shutdown: &Shutdown,
 ) -> anyhow::Result<ExitCode> {
     let launch = Launch::new(file, args.time_scale)?;
     let listen = free(args.listen)?;
     let shared = |_| flag("--shared-listen", listen).to_vec();
-    let mut cluster = tokio::select! {
-        cluster = Cluster::start(&launch, scenario, scratch, vec!["--autostart".to_owned()], shared) => cluster?,
-        _ = shutdown.wait() => return Ok(ExitCode::SUCCESS),
+    let autostart = vec!["--autostart".to_owned()];
+    let Some(mut cluster) = Cluster::start(&launch, scenario, scratch, autostart, shared, shutdown).await? else {
+        return Ok(ExitCode::SUCCESS);
     };
     announce(listen, &cluster).await?;
     let died = tokio::select! {
@@ -93,9 +90,10 @@ async fn announce(listen: SocketAddr, cluster: &Cluster) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Everything that the processes share; nothing is recorded.
 impl Places for Scratch {
     fn book(&self, process: &str) -> Option<PathBuf> {
-        Some(self.0.path().join(format!("{process}.book")))
+        Some(self.path().join(format!("{process}.book")))
     }
 
     fn log(&self, _process: &str) -> Option<PathBuf> {
@@ -111,6 +109,6 @@ impl Places for Scratch {
     }
 
     fn map(&self) -> PathBuf {
-        self.0.path().join("load.map")
+        self.path().join("load.map")
     }
 }

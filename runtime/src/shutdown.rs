@@ -1,4 +1,4 @@
-//! When to stop: SIGTERM, SIGINT, or the end of the lifeline.
+//! When to stop: SIGTERM, SIGHUP, SIGINT, or the end of the lifeline.
 
 use std::io::Read as _;
 use std::sync::{Arc, OnceLock};
@@ -25,7 +25,7 @@ pub struct Shutdown(Arc<watch::Sender<Option<Cause>>>);
 pub enum Cause {
     /// SIGINT (ignored while there is a lifeline: the parent decides).
     Interrupt,
-    /// SIGTERM.
+    /// SIGTERM, or SIGHUP: the terminal is closed.
     Terminate,
     /// The parent is gone: stop at once, there is nobody to drain for.
     Orphaned,
@@ -53,13 +53,13 @@ impl Shutdown {
         let shutdown = Self(Arc::new(watch::Sender::new(None)));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().context("no signal runtime")?;
         // Here, and not on the thread: from now on no signal may end the process by itself.
-        let (interrupt, terminate) = {
+        let (interrupt, terminate, hangup) = {
             let _within = runtime.enter();
             let handle = |kind| signal(kind).context("cannot handle signals");
-            (handle(SignalKind::interrupt())?, handle(SignalKind::terminate())?)
+            (handle(SignalKind::interrupt())?, handle(SignalKind::terminate())?, handle(hangup()?)?)
         };
         let signalled = shutdown.clone();
-        thread("signals", move || runtime.block_on(signalled.on_signals(interrupt, terminate, lifeline)))?;
+        thread("signals", move || runtime.block_on(signalled.on_signals(interrupt, [terminate, hangup], lifeline)))?;
         if lifeline {
             let orphaned = shutdown.clone();
             thread("lifeline", move || orphaned.on_lifeline())?;
@@ -92,10 +92,11 @@ impl Shutdown {
         });
     }
 
-    async fn on_signals(&self, mut interrupt: Signal, mut terminate: Signal, lifeline: bool) {
+    async fn on_signals(&self, mut interrupt: Signal, [mut terminate, mut hangup]: [Signal; 2], lifeline: bool) {
         loop {
             tokio::select! {
                 _ = terminate.recv() => self.stop(Cause::Terminate),
+                _ = hangup.recv() => self.stop(Cause::Terminate),
                 _ = interrupt.recv(), if !lifeline => {
                     if self.cause().is_some() {
                         exit(INTERRUPTED);
@@ -114,6 +115,15 @@ impl Shutdown {
         std::thread::sleep(ORPHAN_GRACE);
         exit(1);
     }
+}
+
+/// The signal of a closed terminal. Under `nohup`, which has it ignored, it stays so, and SIGTERM stands in its place.
+fn hangup() -> anyhow::Result<SignalKind> {
+    let status = std::fs::read_to_string("/proc/self/status").context("cannot read /proc/self/status")?;
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    let bit = 1 << (SignalKind::hangup().as_raw_value() - 1);
+    Ok(if ignored & bit == 0 { SignalKind::hangup() } else { SignalKind::terminate() })
 }
 
 fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> anyhow::Result<()> {

@@ -45,6 +45,7 @@ fn run_tests() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         sigterm_is_a_cause().await;
+        a_closed_terminal_is_one_too_unless_nobody_minds().await;
         sigint_is_ignored_under_a_lifeline().await;
         a_second_sigint_ends_the_child_at_once().await;
         so_does_one_after_a_sigterm().await;
@@ -80,6 +81,19 @@ async fn sigterm_is_a_cause() {
     let mut child = start(&[]).await;
     send(&child, Signal::TERM);
     assert_eq!(ended(&mut child.process).await.code(), Some(10 + Cause::Terminate as i32));
+}
+
+async fn a_closed_terminal_is_one_too_unless_nobody_minds() {
+    let mut child = start(&[]).await;
+    send(&child, Signal::HUP);
+    assert_eq!(ended(&mut child.process).await.code(), Some(10 + Cause::Terminate as i32));
+    let program = std::env::current_exe().unwrap();
+    let script = format!("trap '' HUP; exec {} child", program.display());
+    let args = ["-c".to_owned(), script];
+    let mut child = child::spawn(Path::new("/bin/sh"), &args, None, PATIENCE).await.unwrap();
+    send(&child, Signal::HUP);
+    send(&child, Signal::INT);
+    assert_eq!(ended(&mut child.process).await.code(), Some(10 + Cause::Interrupt as i32), "as under nohup");
 }
 
 async fn sigint_is_ignored_under_a_lifeline() {

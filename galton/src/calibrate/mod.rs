@@ -13,7 +13,8 @@ use galton_loadgen::ProgressStyle;
 use galton_report::{Reason, Report, RunData, Severity};
 use galton_runtime::{Shutdown, telemetry, terminal};
 
-use crate::run::{self, Ending, Executed, RunOptions};
+use crate::run::{self, Ending, RunOptions};
+use crate::scratch::Scratch;
 use crate::{machine, profile_file};
 use derive::Samples;
 use scenarios::Stage;
@@ -72,8 +73,9 @@ fn show(file: Option<&Path>) -> anyhow::Result<ExitCode> {
 fn calibrate(args: &Args) -> anyhow::Result<ExitCode> {
     telemetry::init("conductor");
     profile_file::check_place(&args.output)?;
-    let scratch = tempfile::Builder::new().prefix("galton-calibrate-").tempdir().context("cannot make a directory")?;
-    let measured = measure(args, scratch.path()).map_err(|error| {
+    let shutdown = Shutdown::listen(false)?;
+    let scratch = Scratch::new("galton-calibrate-")?;
+    let measured = measure(args, scratch.path(), &shutdown).map_err(|error| {
         // What the runs wrote says more; it stays.
         let kept = scratch.keep();
         error.context(format!("cannot calibrate; the runs are in {}", kept.display()))
@@ -92,11 +94,10 @@ fn calibrate(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 /// Runs all stages; none if somebody interrupted.
-fn measure(args: &Args, dir: &Path) -> anyhow::Result<Option<Samples>> {
-    let shutdown = Shutdown::listen(false)?;
+fn measure(args: &Args, dir: &Path, shutdown: &Shutdown) -> anyhow::Result<Option<Samples>> {
     let mut samples = Samples::default();
     for stage in scenarios::stages(args.requests, dir) {
-        let Some(data) = undisturbed(&stage, args.progress, &shutdown)? else { return Ok(None) };
+        let Some(data) = undisturbed(&stage, args.progress, shutdown)? else { return Ok(None) };
         (stage.add)(&mut samples, &data);
     }
     if samples.sizes().contains(&0) {
@@ -109,14 +110,13 @@ fn measure(args: &Args, dir: &Path) -> anyhow::Result<Option<Samples>> {
 fn undisturbed(stage: &Stage, progress: ProgressStyle, shutdown: &Shutdown) -> anyhow::Result<Option<RunData>> {
     let Stage { what, scenario, expected, .. } = stage;
     terminal::note(format_args!("{what}: {}", galton_report::sentence(scenario)));
-    let options = RunOptions { time_scale: 1.0, progress, announce: false };
+    let options = RunOptions { time_scale: 1.0, progress, announce: false, stays: false };
     let mut tries = 0;
     loop {
         tries += 1;
-        let Executed { data, ending, .. } = run::execute(scenario.clone(), &options, shutdown)?;
-        if ending == Ending::Interrupted {
-            return Ok(None);
-        }
+        let executed = run::execute(scenario.clone(), &options, shutdown)?;
+        let finished = executed.filter(|executed| executed.ending == Ending::Finished && shutdown.cause().is_none());
+        let Some(data) = finished.map(|executed| executed.data) else { return Ok(None) };
         let reasons = Report::compute(&data).validity.reasons;
         let against: Vec<Reason> = reasons.into_iter().filter(|r| !expected.contains(&r.code.as_str())).collect();
         match judge(what, &against) {

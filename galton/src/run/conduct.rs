@@ -38,6 +38,8 @@ pub(crate) struct Conductor {
     loadgen: Process,
     scraper: Scraper,
     view: ProgressView,
+    /// What is left if the run is ended at once, in words.
+    left: String,
     clock: Option<ScenarioClock>,
     time_scale: f64,
     dead_proxies: BTreeSet<HostId>,
@@ -51,6 +53,7 @@ impl Conductor {
             loadgen,
             scraper: Scraper::new(dir.clone()),
             view: ProgressView::new(options.progress, scenario),
+            left: left(dir, options.stays),
             clock: None,
             time_scale: options.time_scale,
             dead_proxies: BTreeSet::new(),
@@ -107,8 +110,8 @@ impl Conductor {
     /// The first Ctrl-C: no new requests; what is in flight is waited for.
     async fn interrupt(&mut self) -> anyhow::Result<()> {
         self.interrupted = true;
-        self.view
-            .say("interrupted: no new requests; waiting for those in flight (again: end at once, without a report)");
+        self.view.say("interrupted: no new requests; waiting for those in flight");
+        self.view.say(&self.left);
         http_client::post_json(self.loadgen.admin(), "/stop", &(), CALL_WITHIN).await.context("cannot stop loadgen")?;
         Ok(())
     }
@@ -155,4 +158,10 @@ impl Conductor {
             silent,
         })
     }
+}
+
+/// What a second Ctrl-C does, in words.
+fn left(dir: &RunDir, stays: bool) -> String {
+    let path = dir.path().display();
+    if stays { format!("again: end at once; then: galton report {path}") } else { "again: end at once".to_owned() }
 }

@@ -24,6 +24,8 @@ pub(crate) struct RunOptions {
     pub(crate) progress: ProgressStyle,
     /// Whether seed, plan and scenario are told on stdout before it begins.
     pub(crate) announce: bool,
+    /// Whether its directory stays when the command has ended.
+    pub(crate) stays: bool,
 }
 
 /// A run that is over.
@@ -37,18 +39,31 @@ pub(crate) struct Executed {
     pub(crate) dir: RunDir,
 }
 
-/// Runs a scenario on real processes. An interrupt ends the run early and is told in [`Executed::ending`]; none of the
-/// processes is left when this returns.
-pub(crate) fn execute(scenario: Scenario, options: &RunOptions, shutdown: &Shutdown) -> anyhow::Result<Executed> {
+/// Runs a scenario on real processes. An interrupt ends the run early and is told in [`Executed::ending`]. None: it came before
+/// T0, and nothing was sent. None of the processes is left when this returns.
+pub(crate) fn execute(
+    scenario: Scenario,
+    options: &RunOptions,
+    shutdown: &Shutdown,
+) -> anyhow::Result<Option<Executed>> {
     let started = machine::wall_clock();
     let dir = RunDir::create(&scenario, &machine::file_name(started))?.with_processes()?;
     if options.announce {
         announce(&scenario);
     }
-    let (watched, ending) = role::run_local(conduct(options, &scenario, &dir, shutdown))?;
+    let Some((watched, ending)) = role::run_local(conduct(options, &scenario, &dir, shutdown))? else {
+        if options.stays {
+            let log = dir.file("log");
+            terminal::note(format_args!(
+                "interrupted before the load began: no report; the logs are in {}",
+                log.display()
+            ));
+        }
+        return Ok(None);
+    };
     watched.write(&dir)?;
     let data = collect::collect(&dir, scenario)?;
-    Ok(Executed { data, ending, dir })
+    Ok(Some(Executed { data, ending, dir }))
 }
 
 fn announce(scenario: &Scenario) {
@@ -62,22 +77,31 @@ async fn conduct(
     scenario: &Scenario,
     dir: &RunDir,
     shutdown: &Shutdown,
-) -> anyhow::Result<(Watched, Ending)> {
+) -> anyhow::Result<Option<(Watched, Ending)>> {
     let launch = Launch::new(dir.file("scenario.json"), options.time_scale)?;
-    let (mut cluster, loadgen) = tokio::select! {
-        started = start(&launch, scenario, dir) => started?,
-        _ = shutdown.wait() => anyhow::bail!("interrupted before the run began"),
-    };
+    let Some((mut cluster, loadgen)) = start(&launch, scenario, dir, shutdown).await? else { return Ok(None) };
     let mut conductor = Conductor::new(dir, scenario, options, loadgen);
     let ending = conductor.run(&mut cluster, shutdown).await?;
     let watched = conductor.end(&mut cluster).await?;
-    Ok((watched, ending))
+    Ok(Some((watched, ending)))
 }
 
-async fn start(launch: &Launch, scenario: &Scenario, dir: &RunDir) -> anyhow::Result<(Cluster, Process)> {
-    let cluster = Cluster::start(launch, scenario, dir, Vec::new(), |_| Vec::new()).await?;
-    let loadgen = launch.start("loadgen", "loadgen".to_owned(), loadgen_args(dir, &cluster), dir).await?;
-    Ok((cluster, loadgen))
+/// None: somebody stopped it before T0, and no process is left.
+async fn start(
+    launch: &Launch,
+    scenario: &Scenario,
+    dir: &RunDir,
+    shutdown: &Shutdown,
+) -> anyhow::Result<Option<(Cluster, Process)>> {
+    let cluster = Cluster::start(launch, scenario, dir, Vec::new(), |_| Vec::new(), shutdown).await?;
+    let Some(mut cluster) = cluster else { return Ok(None) };
+    let mut loadgen = launch.start("loadgen", "loadgen".to_owned(), loadgen_args(dir, &cluster), dir).await?;
+    if shutdown.cause().is_some() {
+        loadgen.end().await;
+        cluster.end().await;
+        return Ok(None);
+    }
+    Ok(Some((cluster, loadgen)))
 }
 
 fn loadgen_args(dir: &RunDir, cluster: &Cluster) -> Vec<String> {

@@ -13,14 +13,14 @@ use galton_runtime::{Shutdown, role, telemetry};
 use crate::report_files;
 use crate::scenario_args::ScenarioArgs;
 pub(crate) use conduct::Ending;
-pub(crate) use execute::{Executed, RunOptions, execute};
+pub(crate) use execute::{RunOptions, execute};
 
 /// Interrupted; the results are still written.
 pub(crate) const INTERRUPTED: u8 = 130;
 
 /// Shown by `--help`.
 const EXIT_CODES: &str = "Exit codes: 0 done (VALID or SUSPECT; without --strict INVALID too), 1 could not run, 2 wrong usage or \
-    scenario, 98 INVALID under --strict, 130 interrupted (the report is still written)";
+    scenario, 98 INVALID under --strict, 130 interrupted (what was sent is still reported)";
 
 /// What to run, and how.
 #[derive(Clone, Debug, clap::Args)]
@@ -49,13 +49,13 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     // A directory is a string even if it looks like a number.
     let output_dir = args.output_dir.as_deref().map(|dir| serde_json::Value::from(dir).to_string());
     let scenario = args.scenario.load(output_dir.map(|dir| ("reporting.output_dir", dir)))?;
-    let options = RunOptions { time_scale: args.time_scale, progress: args.progress, announce: true };
-    let executed = execute(scenario, &options, &Shutdown::listen(false)?)?;
+    let options = RunOptions { time_scale: args.time_scale, progress: args.progress, announce: true, stays: true };
+    let shutdown = Shutdown::listen(false)?;
+    let Some(executed) = execute(scenario, &options, &shutdown)? else { return Ok(ExitCode::from(INTERRUPTED)) };
     let report = Report::compute(&executed.data);
     let path = executed.write(&report)?;
     report_files::tell(&report, &path);
-    Ok(match executed.ending {
-        Ending::Interrupted => ExitCode::from(INTERRUPTED),
-        Ending::Finished => report_files::exit_code(&report, args.strict),
-    })
+    // Somebody who came too late for the load to end early may still mean what would come next.
+    let interrupted = shutdown.cause().is_some();
+    Ok(if interrupted { ExitCode::from(INTERRUPTED) } else { report_files::exit_code(&report, args.strict) })
 }

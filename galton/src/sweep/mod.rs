@@ -140,7 +140,7 @@ fn live_each(args: &Args, cases: &[Case], dir: &Path, lived: &mut [Lived]) -> an
     for (case, lived) in cases.iter().zip(lived) {
         let found = runs::live(case, args.live, &runs);
         *lived = found.with_context(|| format!("cannot run {} live", case.label))?;
-        if lived.stopped {
+        if runs.shutdown.cause().is_some() {
             return Ok(ExitCode::from(INTERRUPTED));
         }
     }

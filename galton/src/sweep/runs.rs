@@ -30,8 +30,6 @@ pub(super) struct Lived {
     pub(super) ids: Vec<String>,
     /// INVALID however often they were tried.
     pub(super) left_out: usize,
-    /// Somebody stopped them.
-    pub(super) stopped: bool,
 }
 
 // === impl Simulation ===
@@ -67,7 +65,7 @@ impl Simulation<'_> {
     }
 }
 
-/// Runs a case live, with the seeds of its first replications.
+/// Runs a case live, with the seeds of its first replications, as far as nobody stops it.
 pub(super) fn live(case: &Case, runs: usize, live: &Live<'_>) -> anyhow::Result<Lived> {
     let mut lived = Lived::default();
     for n in 0..runs {
@@ -82,10 +80,7 @@ pub(super) fn live(case: &Case, runs: usize, live: &Live<'_>) -> anyhow::Result<
                 terminal::note(format_args!("{}: INVALID {MOST_TRIES} times, and left out", case.label));
                 lived.left_out += 1;
             }
-            Tried::Stopped => {
-                lived.stopped = true;
-                break;
-            }
+            Tried::Stopped => break,
         }
     }
     Ok(lived)

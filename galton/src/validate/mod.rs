@@ -154,7 +154,8 @@ fn validate(args: &Args, pairs: &[Pair], profile: Option<&NamedProfile>) -> anyh
     }
     // What took minutes is not thrown away because the next scenario could not be run.
     let agrees = meta.map(|meta| write(args, &meta, profile, results, &dir)).transpose()?;
-    let code = ending?.unwrap_or(if agrees == Some(false) { DISAGREES } else { 0 });
+    let stopped = live.shutdown.cause().map(|_| run::INTERRUPTED);
+    let code = ending?.or(stopped).unwrap_or(if agrees == Some(false) { DISAGREES } else { 0 });
     Ok(ExitCode::from(code))
 }
 
@@ -169,7 +170,8 @@ fn one(
     let seed = pair.live.simulation.seed;
     terminal::say(format_args!("seed {seed} · {} · plan {}", pair.live.name, &plan_sha256[..12]));
     let profile = profile.map(|named| &named.profile);
-    let ensemble = ensemble::ensemble(&pair.simulated, profile, args.ensemble, args.time_scale)?;
+    let ensemble = ensemble::ensemble(&pair.simulated, profile, args.ensemble, args.time_scale, &live.shutdown)?;
+    let Some(ensemble) = ensemble else { return Ok(None) };
     let (mut observed, mut runs, mut meta) = (Vec::new(), Vec::new(), None);
     for n in 1..=args.runs {
         terminal::note(format_args!("{}: live run {n} of {}", pair.live.name, args.runs));
