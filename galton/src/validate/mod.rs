@@ -12,7 +12,7 @@ use galton_core::Scenario;
 use galton_core::plan::Plan;
 use galton_loadgen::ProgressStyle;
 use galton_report::RunMeta;
-use galton_report::validate::{LiveRun, Observed, ScenarioResult, Validation, judge, pairs_assertable};
+use galton_report::validate::{LiveRun, NotJudged, Observed, ScenarioResult, Validation, Why, judge, pairs_assertable};
 use galton_results::new_dir;
 use galton_runtime::scenario_file::{self, ScenarioFileError};
 use galton_runtime::{Shutdown, role, telemetry, terminal};
@@ -153,10 +153,20 @@ fn validate(args: &Args, pairs: &[Pair], profile: Option<&NamedProfile>) -> anyh
         }
     }
     // What took minutes is not thrown away because the next scenario could not be run.
-    let agrees = meta.map(|meta| write(args, &meta, profile, results, &dir)).transpose()?;
+    let not_judged = not_judged(&pairs[results.len()..], &ending);
+    if meta.is_none() {
+        terminal::note(format_args!("no scenario was judged; what there is of live runs is in {}", dir.display()));
+    }
+    let agrees = meta.map(|meta| write(args, &meta, profile, (results, not_judged), &dir)).transpose()?;
     let stopped = live.shutdown.cause().map(|_| run::INTERRUPTED);
-    let code = ending?.or(stopped).unwrap_or(if agrees == Some(false) { DISAGREES } else { 0 });
+    let code = ending?.or(stopped).unwrap_or(if agrees == Some(Some(false)) { DISAGREES } else { 0 });
     Ok(ExitCode::from(code))
+}
+
+/// The scenarios from the one on that was not judged, and why.
+fn not_judged(pairs: &[Pair], ending: &anyhow::Result<Option<u8>>) -> Vec<NotJudged> {
+    let why = ending.as_ref().map_or_else(|error| Why::Failed(format!("{error:#}")), |_| Why::Interrupted);
+    pairs.iter().map(|pair| NotJudged { name: pair.live.name.clone(), why: why.clone() }).collect()
 }
 
 /// Validates one scenario; the meta data is that of its last live run. None: somebody stopped it.
@@ -190,20 +200,20 @@ fn one(
     Ok(meta.map(|meta| (result, meta)))
 }
 
-/// Writes the files; whether everything agrees.
+/// Writes the files, of what was judged and what was not; whether everything agrees, if that can be said.
 fn write(
     args: &Args,
     meta: &RunMeta,
     profile: Option<&NamedProfile>,
-    results: Vec<ScenarioResult>,
+    (results, not_judged): (Vec<ScenarioResult>, Vec<NotJudged>),
     dir: &Path,
-) -> anyhow::Result<bool> {
+) -> anyhow::Result<Option<bool>> {
     let members = if profile.is_some() { args.ensemble as usize } else { 1 };
     let validation = Validation {
         profile: profile.map(|named| named.description.clone()),
         sim_set: args.sim_set.clone(),
         time_scale: args.time_scale,
-        ..Validation::new(meta, std::env::args().collect(), members, results)
+        ..Validation::new(meta, std::env::args().collect(), members, results, not_judged)
     };
     let page = dir.join("validate.html");
     let files = [(page.clone(), validation.to_html()), (dir.join("validate.json"), validation.to_json())];
@@ -211,7 +221,6 @@ fn write(
     for (path, content) in files.into_iter().chain(asked_for) {
         std::fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    let word = if validation.agrees { "everything agrees" } else { "the simulation DIFFERS" };
-    terminal::say(format_args!("\n{word}\n{}", page.display()));
+    terminal::say(format_args!("\n{}\n{}", validation.conclusion(), page.display()));
     Ok(validation.agrees)
 }

@@ -18,7 +18,7 @@ mod write;
 pub use judge::{Judgement, Metric, Rule, Unit, Verdicts, judge};
 pub use observed::Observed;
 pub use pairs::pairs_assertable;
-pub use write::{LiveRun, ScenarioResult, Validation};
+pub use write::{LiveRun, NotJudged, ScenarioResult, Validation, Why};
 
 /// Machine time that a hop may take beyond what is simulated before it counts, in nanoseconds: what one wake-up of a
 /// process takes on a machine that is busy.

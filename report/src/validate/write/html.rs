@@ -2,8 +2,8 @@
 
 use super::plots::anchor;
 use super::table;
-use super::{ScenarioResult, Validation};
-use crate::units::{count, digits, things, utc};
+use super::{NotJudged, ScenarioResult, Validation, Why};
+use crate::units::{NOT_AVAILABLE, count, digits, things, utc};
 use crate::validity::Verdict;
 use crate::write::page::{contents, escape, figure, head, paragraph, scripts, table_html};
 use crate::write::tables::{Cell, Table, command_line};
@@ -27,14 +27,28 @@ pub(super) fn write(validation: &Validation) -> String {
 
 fn pill(agrees: bool) -> String {
     let (class, word) = if agrees { ("agrees", "AGREES") } else { ("differs", "DIFFERS") };
+    badge(class, word)
+}
+
+/// Of everything; what was not judged does not agree.
+fn whole(validation: &Validation) -> String {
+    match (validation.agrees, validation.not_judged.first().map(|one| &one.why)) {
+        (Some(agrees), _) => pill(agrees),
+        (None, Some(Why::Failed(_))) => badge("suspect", "INCOMPLETE"),
+        (None, _) => badge("suspect", "INTERRUPTED"),
+    }
+}
+
+fn badge(class: &str, word: &str) -> String {
     format!("<span class=\"verdict {class}\">{word}</span>")
 }
 
 fn banner(validation: &Validation) -> String {
     format!(
-        "<header>\n<div class=\"title\"><h1>Live against simulated</h1>{}</div>\n{}\
+        "<header>\n<div class=\"title\"><h1>Live against simulated</h1>{}</div>\n{}{}\
          <p class=\"command\"><code>{}</code></p>\n</header>\n",
-        pill(validation.agrees),
+        whole(validation),
+        paragraph("lead", &validation.missing().map_or_else(String::new, |missing| missing + ".")),
         paragraph("lead", &setting(validation)),
         escape(&command_line(&validation.command)),
     )
@@ -54,7 +68,7 @@ fn setting(validation: &Validation) -> String {
     format!(
         "{}, each run live at time scale {} and simulated as an ensemble of {}, {profile}.{believed} Begun {} with Galton {} on {} \
          and Linux {}.",
-        things(validation.scenarios.len() as u64, "scenario"),
+        things((validation.scenarios.len() + validation.not_judged.len()) as u64, "scenario"),
         digits(validation.time_scale),
         count(validation.ensemble as u64),
         utc(validation.started_unix_ns),
@@ -73,6 +87,9 @@ fn overview(validation: &Validation) -> String {
         let fewest = scenario.responses.iter().min().copied().unwrap_or_default();
         let cells = [&scenario.name, verdict, &differing, &count(scenario.live.len() as u64), &count(fewest as u64)];
         table.row(cells.map(Cell::from));
+    }
+    for NotJudged { name, why } in &validation.not_judged {
+        table.row([name, &format!("not judged: {why}"), "", NOT_AVAILABLE, NOT_AVAILABLE].map(Cell::from));
     }
     format!("<section id=\"all\">\n<h2>All scenarios</h2>\n{}</section>\n", table_html(&table))
 }

@@ -4,12 +4,15 @@ mod html;
 mod plots;
 mod table;
 
+use std::fmt::{self, Display};
+
 use galton_core::Scenario;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::judge::{Judgement, Metric, Verdicts};
 use super::observed::Observed;
 use crate::input::{HostInfo, RunMeta};
+use crate::units::things;
 use crate::validity::{Validity, Verdict};
 use plots::Plot;
 
@@ -21,8 +24,8 @@ const SCHEMA_VERSION: u32 = 1;
 pub struct Validation {
     /// Version of the schema; a change that breaks readers raises it.
     pub schema_version: u32,
-    /// Every scenario agrees.
-    pub agrees: bool,
+    /// Every scenario agrees; none: no one that was judged differs, and not all of them were.
+    pub agrees: Option<bool>,
     /// When it began, nanoseconds since 1970.
     pub started_unix_ns: u64,
     /// The command, word by word.
@@ -39,8 +42,28 @@ pub struct Validation {
     pub profile: Option<String>,
     /// What the simulation was made to believe otherwise: keys and values.
     pub sim_set: Vec<(String, String)>,
-    /// One per scenario.
+    /// One per scenario that was judged.
     pub scenarios: Vec<ScenarioResult>,
+    /// The others.
+    pub not_judged: Vec<NotJudged>,
+}
+
+/// A scenario of which nothing can be said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NotJudged {
+    /// Its name.
+    pub name: String,
+    /// Why.
+    pub why: Why,
+}
+
+/// Why a scenario was not judged. In a file it is the words of its `Display`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Somebody stopped it, or one before it.
+    Interrupted,
+    /// It could not be run, or one before it could not; with the error.
+    Failed(String),
 }
 
 /// What was found for one scenario.
@@ -81,11 +104,19 @@ pub struct LiveRun {
 // === impl Validation ===
 
 impl Validation {
-    /// Of scenarios that have been judged; `meta` is that of any live run, and `command` the command of the whole.
-    pub fn new(meta: &RunMeta, command: Vec<String>, ensemble: usize, scenarios: Vec<ScenarioResult>) -> Self {
+    /// Of scenarios that have been judged, and those that have not; `meta` is that of any live run, and `command` the command of
+    /// the whole.
+    pub fn new(
+        meta: &RunMeta,
+        command: Vec<String>,
+        ensemble: usize,
+        scenarios: Vec<ScenarioResult>,
+        not_judged: Vec<NotJudged>,
+    ) -> Self {
+        let agree = scenarios.iter().all(|scenario| scenario.verdicts.agrees);
         Self {
             schema_version: SCHEMA_VERSION,
-            agrees: scenarios.iter().all(|scenario| scenario.verdicts.agrees),
+            agrees: (!agree || not_judged.is_empty()).then_some(agree),
             started_unix_ns: meta.started_unix_ns,
             command,
             version: meta.version.clone(),
@@ -95,7 +126,29 @@ impl Validation {
             profile: None,
             sim_set: Vec::new(),
             scenarios,
+            not_judged,
         }
+    }
+
+    /// What came of it, in a line of words.
+    pub fn conclusion(&self) -> String {
+        let word = match self.agrees {
+            Some(true) => Some("everything agrees".to_owned()),
+            Some(false) => Some("the simulation DIFFERS".to_owned()),
+            None => None,
+        };
+        word.into_iter().chain(self.missing()).collect::<Vec<_>>().join("; ")
+    }
+
+    /// How many scenarios were judged, and why no more; none: all were.
+    fn missing(&self) -> Option<String> {
+        let NotJudged { why, .. } = self.not_judged.first()?;
+        let judged = self.scenarios.len();
+        let all = things((judged + self.not_judged.len()) as u64, "scenario");
+        Some(match why {
+            Why::Interrupted => format!("{judged} of {all} judged, interrupted"),
+            Why::Failed(why) => format!("{judged} of {all} judged: {why}"),
+        })
     }
 
     /// `validate.json`. Ends with a newline.
@@ -108,6 +161,23 @@ impl Validation {
     /// `validate.html`: one file that needs no network.
     pub fn to_html(&self) -> String {
         html::write(self)
+    }
+}
+
+// === impl Why ===
+
+impl Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Interrupted => "interrupted",
+            Self::Failed(error) => error,
+        })
+    }
+}
+
+impl Serialize for Why {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -60,6 +60,10 @@ fn meta() -> RunMeta {
 }
 
 fn validation(late_ns: u64) -> Validation {
+    with_rest(late_ns, Vec::new())
+}
+
+fn with_rest(late_ns: u64, not_judged: Vec<NotJudged>) -> Validation {
     let observed = |data: RunData| Observed::of(&data, &Report::compute(&data));
     let live = [observed(data(late_ns, 1)), observed(data(late_ns + 1_000, 1))];
     let ensemble: Vec<Observed> = (0..20).map(|i| observed(data(i * 10_000, 1))).collect();
@@ -67,7 +71,7 @@ fn validation(late_ns: u64) -> Validation {
     let report = Report::compute(&data(late_ns, 1));
     let runs = vec![LiveRun::new("a-1", &report.validity), LiveRun::new("a-2", &report.validity)];
     let scenario = ScenarioResult::new(&data(0, 0).scenario, "abc", runs, &live, &ensemble, verdicts);
-    let mut validation = Validation::new(&meta(), vec!["galton".to_owned()], 20, vec![scenario]);
+    let mut validation = Validation::new(&meta(), vec!["galton".to_owned()], 20, vec![scenario], not_judged);
     validation.sim_set = vec![("a.b".to_owned(), "</script>".to_owned())];
     validation
 }
@@ -111,7 +115,7 @@ fn the_page_needs_nothing_else_and_takes_text_as_text() {
 #[test]
 fn the_verdict_and_what_differs_are_named_everywhere() {
     let (same, late) = (validation(0), validation(20_000_000));
-    assert!(same.agrees && !late.agrees);
+    assert_eq!((same.agrees, late.agrees), (Some(true), Some(false)));
     assert!(late.scenarios[0].differing().contains(&"response p50"));
     let json: Value = serde_json::from_str(&late.to_json()).unwrap();
     assert_eq!((&json["agrees"], &json["scenarios"][0]["agrees"]), (&json!(false), &json!(false)));
@@ -125,4 +129,25 @@ fn the_verdict_and_what_differs_are_named_everywhere() {
     assert!(text.lines().any(|line| line.starts_with("response p50") && line.ends_with("DIFFERS")), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
     assert!(same.scenarios[0].to_text(true).contains("\u{1b}[32mAGREES"));
+}
+
+#[test]
+fn what_was_not_judged_does_not_agree() {
+    let rest = || vec![NotJudged { name: "c".to_owned(), why: Why::Interrupted }];
+    let (same, late) = (with_rest(0, rest()), with_rest(20_000_000, rest()));
+    assert_eq!((same.agrees, late.agrees), (None, Some(false)));
+    assert_eq!(same.conclusion(), "1 of 2 scenarios judged, interrupted");
+    assert_eq!(late.conclusion(), "the simulation DIFFERS; 1 of 2 scenarios judged, interrupted");
+    let json: Value = serde_json::from_str(&same.to_json()).unwrap();
+    assert_eq!(json["agrees"], json!(null));
+    assert_eq!(json["not_judged"], json!([{"name": "c", "why": "interrupted"}]));
+    let page = same.to_html();
+    assert!(page.contains("<h1>Live against simulated</h1><span class=\"verdict suspect\">INTERRUPTED"));
+    assert!(page.contains("1 of 2 scenarios judged, interrupted.") && page.contains("not judged: interrupted"));
+    assert!(late.to_html().contains("<h1>Live against simulated</h1><span class=\"verdict differs\">DIFFERS"));
+    let why = Why::Failed("cannot validate c: 3 live runs in a row were INVALID".to_owned());
+    let given_up = with_rest(0, vec![NotJudged { name: "c".to_owned(), why }]);
+    let words = "1 of 2 scenarios judged: cannot validate c: 3 live runs in a row were INVALID";
+    assert_eq!((given_up.agrees, given_up.conclusion().as_str()), (None, words));
+    assert!(given_up.to_html().contains("class=\"verdict suspect\">INCOMPLETE"));
 }
