@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use galton_report::Kind;
-use galton_results::{Usage, run_files};
+use galton_results::{Usage, place, run_files};
 use galton_runtime::clock::unix_ns;
 use galton_runtime::terminal;
 use serde::Deserialize;
@@ -122,6 +122,7 @@ enum What {
 
 /// Writes the text.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    args.output.as_deref().map_or(Ok(()), place::check)?;
     let runs = args.results.iter().map(|path| Run::read(path)).collect::<anyhow::Result<Vec<_>>>()?;
     if let Some(twice) =
         runs.iter().enumerate().find_map(|(i, run)| runs[..i].iter().find(|r| r.labels() == run.labels()))

@@ -2,7 +2,7 @@
 //! leaves them. What a profile says is `galton_core::profile`'s business.
 
 use std::fs::{File, Permissions};
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -62,7 +62,8 @@ pub(crate) fn write(path: &Path, profile: &Profile) -> anyhow::Result<()> {
         let mut file = beside(path)?;
         file.write_all(text(profile)?.as_bytes())?;
         file.as_file().sync_all()?;
-        file.persist(path)?;
+        // The other half of its error, the file, says the same again.
+        file.persist(path).map_err(|error| error.error)?;
         anyhow::Ok(())
     };
     run().with_context(|| format!("cannot write {}", path.display()))
@@ -70,7 +71,8 @@ pub(crate) fn write(path: &Path, profile: &Profile) -> anyhow::Result<()> {
 
 /// Whether a profile can be written there: to be asked before it is measured.
 pub(crate) fn check_place(path: &Path) -> anyhow::Result<()> {
-    beside(path).map(drop).with_context(|| format!("cannot write {}", path.display()))
+    let there = if path.is_dir() { Err(ErrorKind::IsADirectory.into()) } else { Ok(()) };
+    there.and_then(|()| beside(path).map(drop)).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// A new file in the same directory, gone when dropped.
@@ -172,6 +174,11 @@ mod tests {
         let nowhere = Path::new("/nowhere/at/all.json");
         for error in [write(nowhere, &profile()).unwrap_err(), check_place(nowhere).unwrap_err()] {
             assert_eq!(error.to_string(), "cannot write /nowhere/at/all.json");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        for error in [write(dir.path(), &profile()).unwrap_err(), check_place(dir.path()).unwrap_err()] {
+            let said = format!("{error:#}").to_lowercase();
+            assert_eq!(said.matches("is a directory").count(), 1, "{said}");
         }
     }
 }

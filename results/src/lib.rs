@@ -4,6 +4,7 @@
 pub mod compare;
 pub mod machine;
 pub mod new_dir;
+pub mod place;
 pub mod run_files;
 mod usage;
 

@@ -153,6 +153,21 @@ fn what_the_machine_refuses_ends_with_1() {
 }
 
 #[test]
+fn a_result_that_has_no_place_is_refused_before_the_work() {
+    let galton = galton();
+    galton.file("scenario.json", &good().to_string());
+    for args in [
+        &["validate", "scenario.json", "--no-profile", "--json", "."][..],
+        &["calibrate", "--output", "."],
+        &["compare", "a", "b", "--json", "."],
+        &["export", "a", "--output", "."],
+    ] {
+        refused(&galton, &galton.output(args), 1, "cannot write .: is a directory");
+    }
+    assert!(!galton.dir().join("runs").exists());
+}
+
+#[test]
 fn too_few_descriptors_end_with_a_reason() {
     let galton = galton();
     galton.file("scenario.json", &good().to_string());

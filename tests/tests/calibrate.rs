@@ -77,5 +77,6 @@ fn faulty_profiles_are_refused_by_file_and_field() {
     refused(&["calibrate", "--show", "faulty.json"], 2, &["faulty.json", "push[1]", "pull", "spawn: is missing"]);
     refused(&["calibrate", "--show", "missing.json"], 2, &["missing.json"]);
     refused(&["calibrate", "--output", "no/such/place.json"], 1, &["cannot write no/such/place.json"]);
+    refused(&["calibrate", "--output", "."], 1, &["cannot write .: is a directory"]);
     refused(&["calibrate", "--requests", "1"], 2, &["--requests"]);
 }

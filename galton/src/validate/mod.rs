@@ -13,7 +13,7 @@ use galton_core::plan::Plan;
 use galton_loadgen::ProgressStyle;
 use galton_report::RunMeta;
 use galton_report::validate::{LiveRun, NotJudged, Observed, ScenarioResult, Validation, Why, judge, pairs_assertable};
-use galton_results::new_dir;
+use galton_results::{new_dir, place};
 use galton_runtime::scenario_file::{self, ScenarioFileError};
 use galton_runtime::{Shutdown, role, telemetry, terminal};
 
@@ -128,6 +128,7 @@ fn named_twice(pairs: &[Pair]) -> Option<&str> {
 }
 
 fn validate(args: &Args, pairs: &[Pair], profile: Option<&NamedProfile>) -> anyhow::Result<ExitCode> {
+    args.json.as_deref().map_or(Ok(()), place::check)?;
     let time = machine::file_name(machine::wall_clock());
     let (dir, _) = new_dir::below(&args.output_dir, &format!("validate-{time}"))?;
     if let Some(profile) = profile {

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use galton_report::compare::{self, Comparison, Options, PairingWish, Sameness};
 use galton_runtime::terminal;
 
-use crate::{Usage, colour};
+use crate::{Usage, colour, place};
 use margins::MarginArg;
 
 /// Something differs.
@@ -55,6 +55,7 @@ pub struct Args {
 
 /// Compares.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    args.json.as_deref().filter(|file| *file != Path::new(STDOUT)).map_or(Ok(()), place::check)?;
     let (a, b) = (subjects::open(&args.a)?, subjects::open(&args.b)?);
     let comparison = compare::compare(a, b, &args.options()).map_err(Usage::error)?;
     match args.json.as_deref() {
