@@ -19,8 +19,10 @@ pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let mut faulty = 0;
     for file in &args.files {
         match scenario_file::load(file, &[]) {
-            Ok(scenario) if scenario.description.is_empty() => terminal::say(format_args!("{}: ok", file.display())),
-            Ok(scenario) => terminal::say(format_args!("{}: ok: {}", file.display(), scenario.description)),
+            Ok(scenario) if scenario.description.is_empty() => {
+                terminal::print(format_args!("{}: ok\n", file.display()))?;
+            }
+            Ok(scenario) => terminal::print(format_args!("{}: ok: {}\n", file.display(), scenario.description))?,
             Err(error) => {
                 faulty += 1;
                 terminal::note(error);
@@ -32,6 +34,6 @@ pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
 
 /// Prints the JSON Schema.
 pub(crate) fn schema() -> anyhow::Result<ExitCode> {
-    terminal::say(format_args!("{:#}", scenario::schema()));
+    terminal::print(format_args!("{:#}\n", scenario::schema()))?;
     Ok(ExitCode::SUCCESS)
 }

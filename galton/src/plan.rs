@@ -52,8 +52,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let plan = Plan::new(&scenario);
     match args.csv.as_deref() {
-        None => summarise(&scenario, &plan),
-        Some(file) if file == Path::new(STDOUT) => until_nobody_reads(write(&plan, io::stdout().lock()))?,
+        None => summarise(&scenario, &plan)?,
+        Some(file) if file == Path::new(STDOUT) => terminal::written(write(&plan, io::stdout().lock()))?,
         Some(file) => File::create(file)
             .and_then(|out| write(&plan, out))
             .with_context(|| format!("cannot write {}", file.display()))?,
@@ -65,16 +65,11 @@ fn write(plan: &Plan, out: impl Write) -> io::Result<()> {
     galton_report::plan::write(BufWriter::new(out), plan.open_loop()).map(drop)
 }
 
-/// A reader that has seen enough (`… | head`) is no fault.
-fn until_nobody_reads(result: io::Result<()>) -> io::Result<()> {
-    result.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
-}
-
-fn summarise(scenario: &Scenario, plan: &Plan) {
-    terminal::say(format_args!("seed {} · {} · plan {}", scenario.simulation.seed, scenario.name, plan.sha256()));
+fn summarise(scenario: &Scenario, plan: &Plan) -> anyhow::Result<()> {
+    terminal::print(format_args!("seed {} · {} · plan {}\n", scenario.simulation.seed, scenario.name, plan.sha256()))?;
     let mut summary = Summary { by_host: vec![0; scenario.load_balancer.hosts as usize], ..Summary::default() };
     plan.open_loop().for_each(|planned| summary.add(&planned));
-    summary.lines(scenario.simulation.duration).iter().for_each(terminal::say);
+    summary.lines(scenario.simulation.duration).iter().try_for_each(|line| terminal::print(format_args!("{line}\n")))
 }
 
 // === impl Summary ===

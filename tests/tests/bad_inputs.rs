@@ -1,5 +1,6 @@
 //! Bad input: one clear message that names the place, the right exit code, no panic, nothing left running.
 
+use std::fs::OpenOptions;
 use std::net::TcpListener;
 use std::process::Output;
 
@@ -165,6 +166,22 @@ fn a_result_that_has_no_place_is_refused_before_the_work() {
         refused(&galton, &galton.output(args), 1, "cannot write .: is a directory");
     }
     assert!(!galton.dir().join("runs").exists());
+}
+
+#[test]
+fn a_result_that_stdout_does_not_take_is_no_success() {
+    let galton = galton();
+    galton.file("scenario.json", &good().to_string());
+    for args in [
+        &["schema"][..],
+        &["check", "scenario.json"],
+        &["plan", "scenario.json"],
+        &["plan", "scenario.json", "--csv"],
+    ] {
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let out = galton.command(args).stdout(full).output().unwrap();
+        refused(&galton, &out, 1, "galton: cannot write to standard output: No space left on device");
+    }
 }
 
 #[test]
