@@ -13,11 +13,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use bytes::Bytes;
+use galton_core::Scenario;
 use galton_core::arrivals::Arrivals;
 use galton_core::plan::Plan;
 use galton_core::scenario::TrafficModel;
 use galton_core::wire::{Announce, Progress, Start};
-use galton_core::{Outcome, Scenario};
 use galton_report::GeneratorFacts;
 use galton_results::{Usage, machine};
 use galton_runtime::admin::{self, Body, Routes};
@@ -230,14 +230,18 @@ fn planned(scenario: &Scenario) -> Option<u64> {
     }
 }
 
+/// The counts are those of the sender, who is ahead of the rows in the tally.
 fn progress(tally: &Tally, meters: &Meters, clock: ScenarioClock, planned: Option<u64>) -> Progress {
+    // In this order: what has ended was sent before.
+    let (done, errors) = meters.ended();
+    let offered = meters.sent();
     Progress {
         elapsed_ns: clock.now().0,
         planned,
-        offered: meters.sent(),
-        done: tally.offered(),
-        errors: tally.offered() - tally.of(Outcome::Ok),
-        in_flight: meters.in_flight(),
+        offered,
+        done,
+        errors,
+        in_flight: offered.saturating_sub(done),
         p50_ns: tally.response.value_at_quantile(0.5),
         p99_ns: tally.response.value_at_quantile(0.99),
         finished: false,
@@ -292,5 +296,23 @@ impl Desk {
             first
         });
         if first { admin::text(200, "started\n") } else { admin::text(409, "started already\n") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use galton_core::Outcome;
+
+    use super::*;
+
+    #[test]
+    fn what_is_sent_done_and_in_flight_goes_together_whatever_has_a_row() {
+        let meters = Meters::register(&Book::create(None).unwrap(), &Registry::new()).unwrap();
+        (0..4).for_each(|_| meters.on_sent(0));
+        meters.on_ended(Outcome::Ok, 1);
+        meters.on_ended(Outcome::TimedOut, 1);
+        meters.on_shed();
+        let shown = progress(&Tally::new(), &meters, ScenarioClock::new(mono_ns(), 1.0), None);
+        assert_eq!((shown.offered, shown.done, shown.in_flight, shown.errors), (4, 2, 2, 1));
     }
 }

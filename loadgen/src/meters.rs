@@ -85,6 +85,14 @@ impl Meters {
         self.sent.get()
     }
 
+    /// Requests that were sent and have ended, and how many of them are not `ok`.
+    pub(crate) fn ended(&self) -> (u64, u64) {
+        let count = |outcome| self.outcomes[class_index(outcome)].get();
+        let all: u64 = self.outcomes.iter().map(Cell::get).sum();
+        let ended = all - count(Outcome::Shed);
+        (ended, ended.saturating_sub(count(Outcome::Ok)))
+    }
+
     /// Requests in flight.
     pub(crate) fn in_flight(&self) -> u64 {
         self.in_flight.get()

@@ -45,7 +45,8 @@ mod tests {
         check(Path::new("/dev/null")).unwrap();
         assert!(!new.exists());
         assert_eq!(fs::read_to_string(&old).unwrap(), "what was there before");
-        for (path, why) in [(dir.path().to_owned(), "is a directory"), (new.join("x"), "No such file"), (old.join("x"), "Not a dir")]
+        for (path, why) in
+            [(dir.path().to_owned(), "is a directory"), (new.join("x"), "No such file"), (old.join("x"), "Not a dir")]
         {
             let error = format!("{:#}", check(&path).unwrap_err());
             assert!(error.starts_with(&format!("cannot write {}: ", path.display())) && error.contains(why), "{error}");

@@ -172,12 +172,9 @@ fn a_result_that_has_no_place_is_refused_before_the_work() {
 fn a_result_that_stdout_does_not_take_is_no_success() {
     let galton = galton();
     galton.file("scenario.json", &good().to_string());
-    for args in [
-        &["schema"][..],
-        &["check", "scenario.json"],
-        &["plan", "scenario.json"],
-        &["plan", "scenario.json", "--csv"],
-    ] {
+    for args in
+        [&["schema"][..], &["check", "scenario.json"], &["plan", "scenario.json"], &["plan", "scenario.json", "--csv"]]
+    {
         let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
         let out = galton.command(args).stdout(full).output().unwrap();
         refused(&galton, &out, 1, "galton: cannot write to standard output: No space left on device");

@@ -13,7 +13,7 @@ use galton_core::plan::Plan;
 use galton_loadgen::ProgressStyle;
 use galton_report::RunMeta;
 use galton_report::validate::{LiveRun, NotJudged, Observed, ScenarioResult, Validation, Why, judge, pairs_assertable};
-use galton_results::{new_dir, place};
+use galton_results::{new_dir, place, table_width};
 use galton_runtime::scenario_file::{self, ScenarioFileError};
 use galton_runtime::{Shutdown, role, telemetry, terminal};
 
@@ -142,7 +142,7 @@ fn validate(args: &Args, pairs: &[Pair], profile: Option<&NamedProfile>) -> anyh
     for pair in pairs {
         match one(args, pair, profile, &live) {
             Ok(Some((result, of_run))) => {
-                terminal::say(format_args!("\n{}", result.to_text(crate::colour())));
+                terminal::say(format_args!("\n{}", result.to_text(crate::colour(), table_width())));
                 results.push(result);
                 meta = Some(of_run);
             }

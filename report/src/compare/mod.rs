@@ -318,8 +318,8 @@ impl Comparison {
         text
     }
 
-    /// As tables for a terminal of 100 columns.
-    pub fn to_text(&self, color: bool) -> String {
-        terminal::write(self, color)
+    /// As tables for a terminal of so many columns: 80 suffice, and from 100 on a metric takes one line.
+    pub fn to_text(&self, color: bool, width: usize) -> String {
+        terminal::write(self, color, width)
     }
 }

@@ -1,10 +1,10 @@
-//! A comparison as text: at most 100 columns, a unit on every number, colour only when asked.
+//! A comparison as text: at most 100 columns, 80 where a terminal has no more, a unit on every number, colour only when asked.
 
 use galton_core::Nanos;
 
 use super::bootstrap::Interval;
 use super::verdict::{Figure, MetricComparison, Sameness};
-use super::{About, Agreement, Comparison, Unit};
+use super::{About, Agreement, Comparison, QuantilePair, Unit};
 use crate::input::Kind;
 use crate::stats::quantile_name;
 use crate::units::{NOT_AVAILABLE, count, digits, percent, time};
@@ -12,27 +12,34 @@ use crate::write::wrap;
 
 /// Keys of a scenario that are listed; the JSON holds the others.
 const MOST_KEYS: usize = 12;
-/// Columns.
-const WIDTH: usize = 100;
+/// Columns in which a metric has room on one line.
+const WIDE: usize = 100;
+/// Columns otherwise: narrower terminals break lines.
+const NARROW: usize = 80;
+/// Columns of the table of quantiles: of its first one, and of the others.
+const FIRST_COLUMN: usize = 8;
+const COLUMN: usize = 9;
 
-pub(super) fn write(comparison: &Comparison, color: bool) -> String {
-    let mut lines = head(comparison);
+pub(super) fn write(comparison: &Comparison, color: bool, terminal: usize) -> String {
+    let width = if terminal < WIDE { NARROW } else { WIDE };
+    let row = if width < WIDE { two_lines } else { one_line };
+    let mut lines = head(comparison, width);
     lines.push(String::new());
     lines.push(row(["", "A", "B", "B − A", "margin", "verdict"]));
-    lines.extend(comparison.metrics.iter().map(|metric| metric_line(metric, color)));
+    lines.extend(comparison.metrics.iter().map(|metric| row(cells(metric, color).each_ref().map(String::as_str))));
     if !comparison.unavailable.is_empty() {
         let names: Vec<&str> = comparison.unavailable.iter().map(|metric| metric.title()).collect();
-        lines.extend(wrapped(&format!("not known of both: {}", names.join(", "))));
+        lines.extend(wrapped(&format!("not known of both: {}", names.join(", ")), width));
     }
     lines.push(String::new());
-    lines.extend(response(comparison));
+    lines.extend(response(comparison, width));
     lines.extend(retries(comparison));
-    lines.extend(conclusion(comparison, color));
+    lines.extend(conclusion(comparison, color, width));
     lines.into_iter().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
-fn head(comparison: &Comparison) -> Vec<String> {
-    let mut lines = vec![about("A", &comparison.a), about("B", &comparison.b)];
+fn head(comparison: &Comparison, width: usize) -> Vec<String> {
+    let mut lines = [about("A", &comparison.a, width), about("B", &comparison.b, width)].concat();
     if let Some(pairing) = &comparison.paired {
         let share = |agreement: Agreement| agreement.share().map_or(NOT_AVAILABLE.to_owned(), percent);
         lines.push(format!(
@@ -54,11 +61,12 @@ fn head(comparison: &Comparison) -> Vec<String> {
     if let Some(more) = comparison.differs_in.len().checked_sub(MOST_KEYS).filter(|more| *more > 0) {
         lines.push(format!("differs in {more} more keys"));
     }
-    lines.extend(comparison.notes.iter().flat_map(|note| wrapped(&format!("note: {note}"))));
+    lines.extend(comparison.notes.iter().flat_map(|note| wrapped(&format!("note: {note}"), width)));
     lines
 }
 
-fn about(letter: &str, about: &About) -> String {
+/// On two lines, if its name is long.
+fn about(letter: &str, about: &About, width: usize) -> Vec<String> {
     let kind = match about.kind {
         Some(Kind::Live) => "live",
         Some(Kind::Simulated) => "simulated",
@@ -67,25 +75,34 @@ fn about(letter: &str, about: &About) -> String {
     let verdict = about.verdict.as_ref().map_or(String::new(), |verdict| format!(", {verdict}"));
     let scale =
         if about.time_scale == 1.0 { String::new() } else { format!(", time scale {}", digits(about.time_scale)) };
-    format!("{letter}  {}  ({kind}{verdict}{scale}, {} requests)", about.name, count(about.requests))
+    let name = format!("{letter}  {}", about.name);
+    let facts = format!("({kind}{verdict}{scale}, {} requests)", count(about.requests));
+    let line = format!("{name}  {facts}");
+    if line.chars().count() <= width { vec![line] } else { vec![name, format!("   {facts}")] }
 }
 
-fn row([name, a, b, difference, margin, verdict]: [&str; 6]) -> String {
+fn one_line([name, a, b, difference, margin, verdict]: [&str; 6]) -> String {
     format!("{name:<13}{a:>22}{b:>22}{difference:>24}{margin:>9} {verdict}")
 }
 
-fn metric_line(metric: &MetricComparison, color: bool) -> String {
+/// The difference is below `B`, from which it comes.
+fn two_lines([name, a, b, difference, margin, verdict]: [&str; 6]) -> String {
+    format!("{name:<13}{a:>23}{b:>25}  {verdict}\n{:36}{difference:>25}  {margin}", "")
+}
+
+/// The cells of a row.
+fn cells(metric: &MetricComparison, color: bool) -> [String; 6] {
     let show =
         |figure: Option<Figure>, sign| figure.map_or(String::new(), |figure| figure_text(metric.unit, figure, sign));
     let signed = metric.a.is_some();
-    row([
-        metric.metric.title(),
-        &show(metric.a, false),
-        &show(metric.b, false),
-        &show(Some(metric.difference), signed),
-        &format!("±{}", one(metric.unit, metric.margin)),
-        &paint(metric.verdict, metric.verdict.to_string(), color),
-    ])
+    [
+        metric.metric.title().to_owned(),
+        show(metric.a, false),
+        show(metric.b, false),
+        show(Some(metric.difference), signed),
+        format!("±{}", one(metric.unit, metric.margin)),
+        paint(metric.verdict, metric.verdict.to_string(), color),
+    ]
 }
 
 /// `646 [594, 746] ms`.
@@ -128,34 +145,39 @@ fn scale(unit: Unit, largest: f64) -> (f64, &'static str) {
     }
 }
 
-fn response(comparison: &Comparison) -> Vec<String> {
+fn response(comparison: &Comparison, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(distance) = &comparison.response_distance {
-        lines.push(format!(
+        let text = format!(
             "response times: Kolmogorov-Smirnov distance {:.4}, by chance up to {:.4} (p = {:.3})",
             distance.ks, distance.critical, distance.p
-        ));
+        );
+        lines.extend(wrapped(&text, width));
     }
     let shown = comparison.response_quantiles.iter().filter(|pair| pair.a.or(pair.b).is_some());
+    let shown: Vec<&QuantilePair> = shown.collect();
+    lines.extend(shown.chunks((width - FIRST_COLUMN) / COLUMN).flat_map(quantiles));
+    lines.push(String::new());
+    lines
+}
+
+/// A table that grows to the right.
+fn quantiles(pairs: &[&QuantilePair]) -> [String; 3] {
     let mut table = ["quantile", "A", "B"].map(str::to_owned);
-    for pair in shown {
+    for pair in pairs {
         let cell = |value: Option<u64>| value.map_or(NOT_AVAILABLE.to_owned(), |ns| time(Nanos(ns)));
         for (line, cell) in table.iter_mut().zip([quantile_name(pair.q), cell(pair.a), cell(pair.b)]) {
             line.push_str(&format!("{:padding$}{cell}", "", padding = column(line, cell.chars().count())));
         }
     }
-    lines.extend(table);
-    lines.push(String::new());
-    lines
+    table
 }
 
-/// Spaces before the next cell of a table that grows to the right: columns of nine after a first one of eight.
+/// Spaces before the next cell of a table that grows to the right.
 fn column(line: &str, cell: usize) -> usize {
-    const FIRST: usize = 8;
-    const WIDTH: usize = 9;
     let used = line.chars().count();
-    let columns = used.saturating_sub(FIRST).div_ceil(WIDTH) + 1;
-    (FIRST + columns * WIDTH).saturating_sub(used + cell).max(1)
+    let columns = used.saturating_sub(FIRST_COLUMN).div_ceil(COLUMN) + 1;
+    (FIRST_COLUMN + columns * COLUMN).saturating_sub(used + cell).max(1)
 }
 
 fn retries(comparison: &Comparison) -> Vec<String> {
@@ -172,7 +194,7 @@ fn retries(comparison: &Comparison) -> Vec<String> {
     lines
 }
 
-fn conclusion(comparison: &Comparison, color: bool) -> Vec<String> {
+fn conclusion(comparison: &Comparison, color: bool, width: usize) -> Vec<String> {
     let of = |verdict| {
         let found = comparison.metrics.iter().filter(|metric| metric.verdict == verdict);
         found.map(|metric| metric.metric.title()).collect::<Vec<_>>()
@@ -183,14 +205,14 @@ fn conclusion(comparison: &Comparison, color: bool) -> Vec<String> {
     let word = paint(comparison.verdict, comparison.verdict.to_string().to_uppercase(), color);
     let mut lines = vec![format!("{word}  {} differ, {undecided} undecided, {same} the same", differ.len())];
     if !differ.is_empty() {
-        lines.extend(wrapped(&format!("different: {}", differ.join(", "))));
+        lines.extend(wrapped(&format!("different: {}", differ.join(", ")), width));
     }
     lines
 }
 
 /// Broken between words; what follows the first line is indented.
-fn wrapped(text: &str) -> Vec<String> {
-    let lines = wrap(text, WIDTH - 2, usize::MAX).into_iter().enumerate();
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let lines = wrap(text, width - 2, usize::MAX).into_iter().enumerate();
     lines.map(|(i, line)| if i == 0 { line } else { format!("  {line}") }).collect()
 }
 
@@ -217,5 +239,21 @@ mod tests {
         let censored = Figure { value: 60e9, interval: None, censored: true };
         assert_eq!(figure_text(Unit::Ns, censored, false), "≥ 60 s");
         assert_eq!(one(Unit::Ns, 0.0), "0 ms");
+    }
+
+    #[test]
+    fn the_longest_cells_fit_onto_a_terminal_of_either_width() {
+        let cells = [
+            "response mean",
+            "−0.99 [−1.02, −0.88] s",
+            "−0.99 [−1.02, −0.88] s",
+            "−13.8 [−28.3, +0.68] ms",
+            "±4.34 ms",
+            "undecided",
+        ];
+        assert_eq!(one_line(cells).chars().count(), WIDE);
+        let narrow = two_lines(cells);
+        assert!(narrow.lines().all(|line| line.chars().count() <= NARROW), "{narrow}");
+        assert_eq!(narrow.lines().count(), 2);
     }
 }

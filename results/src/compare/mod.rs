@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use galton_report::compare::{self, Comparison, Options, PairingWish, Sameness};
 use galton_runtime::terminal;
 
-use crate::{Usage, colour, place};
+use crate::{Usage, colour, place, table_width};
 use margins::MarginArg;
 
 /// Something differs.
@@ -62,9 +62,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Some(file) if file == Path::new(STDOUT) => terminal::print(comparison.to_json())?,
         Some(file) => {
             std::fs::write(file, comparison.to_json()).with_context(|| format!("cannot write {}", file.display()))?;
-            terminal::print(comparison.to_text(colour()))?;
+            terminal::print(comparison.to_text(colour(), table_width()))?;
         }
-        None => terminal::print(comparison.to_text(colour()))?,
+        None => terminal::print(comparison.to_text(colour(), table_width()))?,
     }
     Ok(args.exit_code(&comparison))
 }

@@ -212,9 +212,10 @@ impl ScenarioResult {
         self.verdicts.metrics.iter().filter(differs).map(|metric| metric.name.as_str()).collect()
     }
 
-    /// The table for a terminal, with a line for the verdict on the whole.
-    pub fn to_text(&self, colour: bool) -> String {
-        table::text(self, colour)
+    /// The table for a terminal of so many columns, with a line for the verdict on the whole: 80 suffice, and from 100 on a metric
+    /// takes one line.
+    pub fn to_text(&self, colour: bool, width: usize) -> String {
+        table::text(self, colour, width)
     }
 }
 

@@ -8,18 +8,22 @@ use crate::validate::judge::{Judgement, Metric, Rule, Unit};
 use crate::write::tables::{Column, Table};
 
 /// Widths of the columns on a terminal: name, live, simulated, floor.
-const WIDTHS: [usize; 4] = [22, 31, 31, 10];
+const WIDTHS: [usize; 4] = [22, 27, 27, 10];
+/// Without ranges, which then stand on a second line.
+const NARROW_WIDTHS: [usize; 4] = [22, 11, 11, 10];
+/// Columns in which a metric has room on one line.
+const WIDE: usize = 100;
 
 /// The table, with one line above it.
-pub(super) fn text(result: &ScenarioResult, colour: bool) -> String {
+pub(super) fn text(result: &ScenarioResult, colour: bool, width: usize) -> String {
     let paint = |code: &str, text: String| if colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text };
     let verdict = if result.verdicts.agrees { paint("32", "AGREES".into()) } else { paint("31", "DIFFERS".into()) };
     let mut text = format!("{verdict}  {}: {}\n", result.name, summary(result));
-    let head = ["", "live [lowest, highest]", "simulated [95 % range]", "floor", "verdict"].map(str::to_owned);
-    text.push_str(&paint("1", line(&head)));
+    let wide = width >= WIDE;
+    text.push_str(&paint("1", if wide { head() } else { narrow_head() }));
     text.push('\n');
     for metric in &result.verdicts.metrics {
-        let row = line(&cells(metric));
+        let row = if wide { line(&cells(metric), &WIDTHS) } else { narrow(metric) };
         let row = if metric.judgement == Judgement::Differs { paint("31", row) } else { row };
         text.push_str(&row);
         text.push('\n');
@@ -49,9 +53,30 @@ pub(super) fn page(result: &ScenarioResult) -> Table {
     table
 }
 
-fn line(cells: &[String; 5]) -> String {
+fn head() -> String {
+    let cells = ["", "live [lowest, highest]", "simulated [95 % range]", "floor", "verdict"];
+    line(&cells.map(str::to_owned), &WIDTHS)
+}
+
+fn narrow_head() -> String {
+    let cells = ["", "live", "simulated", "floor", "verdict"];
+    format!("{}\n  [lowest, highest] live, [95 % range] simulated", line(&cells.map(str::to_owned), &NARROW_WIDTHS))
+}
+
+/// The means on one line, the ranges, if there are any, on the next.
+fn narrow(metric: &Metric) -> String {
+    let ((live, lowest_highest), (simulated, range)) = (live(metric), simulated(metric));
+    let [name, _, _, floor, verdict] = cells(metric);
+    let means = line(&[name, live, simulated, floor, verdict], &NARROW_WIDTHS);
+    let ranges = [(lowest_highest, "live"), (range, "simulated")];
+    let ranges = ranges.iter().filter(|(range, _)| !range.is_empty()).map(|(range, of)| format!("{range} {of}"));
+    let ranges = ranges.collect::<Vec<_>>().join(", ");
+    if ranges.is_empty() { means } else { format!("{means}\n  {ranges}") }
+}
+
+fn line(cells: &[String; 5], widths: &[usize; 4]) -> String {
     let mut line = String::new();
-    for (cell, width) in cells.iter().zip(WIDTHS) {
+    for (cell, width) in cells.iter().zip(widths) {
         line.push_str(cell);
         line.extend(std::iter::repeat_n(' ', width.saturating_sub(cell.chars().count()).max(1)));
     }

@@ -124,11 +124,15 @@ fn the_verdict_and_what_differs_are_named_everywhere() {
     assert_eq!((&p50["judgement"], &p50["rule"], &p50["unit"]), (&json!("differs"), &json!("none"), &json!("ns")));
     assert_eq!(p50["live_runs"].as_array().unwrap().len(), 2);
     assert!(late.to_html().contains("class=\"verdict differs\">DIFFERS"));
-    let text = late.scenarios[0].to_text(false);
+    let text = late.scenarios[0].to_text(false, 100);
     assert!(text.starts_with("DIFFERS  a b<i>: 2 live runs of at least 500 responses\n"), "{text}");
     assert!(text.lines().any(|line| line.starts_with("response p50") && line.ends_with("DIFFERS")), "{text}");
-    assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
-    assert!(same.scenarios[0].to_text(true).contains("\u{1b}[32mAGREES"));
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    let narrow = late.scenarios[0].to_text(false, 80);
+    assert!(narrow.lines().all(|line| line.chars().count() <= 80), "{narrow}");
+    assert!(narrow.lines().any(|line| line.starts_with("response p50") && line.ends_with("DIFFERS")), "{narrow}");
+    assert!(narrow.contains("\n  [70.2, 70.3 ms] live, "), "{narrow}");
+    assert!(same.scenarios[0].to_text(true, 100).contains("\u{1b}[32mAGREES"));
 }
 
 #[test]
