@@ -9,10 +9,11 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use galton_report::Kind;
-use galton_results::{Usage, place, run_files};
+use galton_results::{Usage, place, run_files, unfit};
 use galton_runtime::clock::unix_ns;
 use galton_runtime::terminal;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 /// The version of `result.json` that is read.
 const SCHEMA: u32 = 1;
@@ -55,8 +56,13 @@ const FAMILIES: [Family; 9] = [
     ),
 ];
 
+/// Shown by `--help`.
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 could not read a run or write, 2 wrong usage, or what was named is not there or no run \
+    with hosts and targets";
+
 /// Which runs, from when on, and where to.
 #[derive(Clone, Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub(crate) struct Args {
     /// Run directories or result.json files, live or simulated
     #[arg(value_name = "RESULT", required = true)]
@@ -76,6 +82,8 @@ struct Run {
     kind: Kind,
     run: RunName,
     series: Series,
+    /// Of a load generator by itself.
+    client: Option<IgnoredAny>,
 }
 
 /// Which run.
@@ -193,8 +201,16 @@ impl Family {
 impl Run {
     fn read(path: &Path) -> anyhow::Result<Self> {
         let file = if path.is_dir() { path.join("result.json") } else { path.to_owned() };
-        let run: Self = serde_json::from_reader(run_files::open(&file)?)
-            .with_context(|| format!("{} is not the result of a run", file.display()))?;
+        match (path.exists(), file.exists()) {
+            (false, _) => return Err(unfit::missing(path)),
+            (true, false) => return Err(unfit::no_run(path, "result.json (reporting.writers: json)")),
+            (true, true) => {}
+        }
+        let run: Self =
+            serde_json::from_reader(run_files::open(&file)?).map_err(|error| unfit::no_result(error, &file))?;
+        if run.client.is_some() {
+            return Err(unfit::of_generator(path, "export"));
+        }
         if run.schema_version != SCHEMA {
             let found = run.schema_version;
             return Err(Usage::error(format_args!("{}: schema version {found}, not {SCHEMA}", file.display())));

@@ -119,7 +119,7 @@ pub(crate) struct ModelArgs {
     /// The seed of everything that is drawn. Default: 42.
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
-    /// Wait this long for what is in flight when sending is over. Default: the timeout.
+    /// Wait this long for what is in flight when sending is over. Default: the timeout and 1s more.
     #[arg(long, value_name = "D", value_parser = units::duration)]
     pub(crate) drain: Option<Duration>,
 }

@@ -6,6 +6,7 @@ pub mod machine;
 pub mod new_dir;
 pub mod place;
 pub mod run_files;
+pub mod unfit;
 mod usage;
 
 use std::io::IsTerminal as _;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use galton_core::Scenario;
 use galton_core::plan::Plan;
 use galton_core::record::{Decision, FleetEvent, TraceRow};
@@ -12,6 +12,8 @@ use galton_core::scenario::{Arrival, ArrivalProcess, TrafficModel};
 use galton_report::{Kind, decisions, fleet, trace};
 use galton_runtime::scenario_file;
 use serde::Deserialize;
+
+use crate::unfit;
 
 /// The code of the reason that a run has whom somebody stopped.
 const INTERRUPTED: &str = "INTERRUPTED";
@@ -68,8 +70,7 @@ impl RunFiles {
     /// Reads what is small: `scenario.json` and the head of `result.json`.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         let file = path.join("result.json");
-        let meta = serde_json::from_reader(open(&file)?)
-            .with_context(|| format!("{} is not the result of a run", file.display()))?;
+        let meta = serde_json::from_reader(open(&file)?).map_err(|error| unfit::no_result(error, &file))?;
         Ok(Self { path: path.to_owned(), scenario: scenario(path)?, meta })
     }
 
@@ -126,7 +127,8 @@ pub fn scenario(path: &Path) -> anyhow::Result<Scenario> {
         let with_own = scenario_file::load(&file, &[("traffic.arrival.file".to_owned(), own)]);
         with_own.ok().filter(is_of_a_trace).ok_or(error)
     });
-    Ok(loaded?)
+    // Nobody wrote it by hand: that it is faulty is no wrong usage.
+    loaded.map_err(|error| anyhow!("cannot read the scenario of a run: {error}"))
 }
 
 fn is_of_a_trace(scenario: &Scenario) -> bool {

@@ -362,6 +362,41 @@ fn what_cannot_be_compared_is_refused() {
 }
 
 #[test]
+fn what_is_no_run_is_wrong_usage_and_a_run_that_cannot_be_read_is_a_failure() {
+    let galton = galton();
+    galton.file("scenario.json", r#"{"simulation": {"duration_ms": 1000}}"#);
+    let simulated = galton.output(&["simulate", "scenario.json", "--output-dir", "runs", "--trace"]);
+    assert!(simulated.status.success(), "{}", String::from_utf8_lossy(&simulated.stderr));
+    let run = fs::read_dir(galton.dir().join("runs")).unwrap().next().unwrap().unwrap().path();
+    fs::rename(&run, galton.dir().join("a")).unwrap();
+    fs::create_dir(galton.dir().join("empty")).unwrap();
+    fs::create_dir(galton.dir().join("generator")).unwrap();
+    let mut result: Value = serde_json::from_slice(&fs::read(galton.dir().join("a/result.json")).unwrap()).unwrap();
+    result["client"] = json!({});
+    galton.file("generator/result.json", &result.to_string());
+    for (args, says) in [
+        (&["export", "missing"][..], "missing: there is no such file or directory"),
+        (&["export", "empty"], "empty: no run directory: there is no result.json"),
+        (&["export", "scenario.json"], "scenario.json is not the result of a run"),
+        (&["export", "generator"], "generator: this is a load generator's own run, which export is not for"),
+        (&["report", "missing"], "missing: there is no such file or directory"),
+        (&["report", "empty"], "empty: no run directory: there is no scenario.json"),
+        (&["report", "generator"], "generator: this is a load generator's own run, which report is not for"),
+        (&["report", "a"], "a: this is a simulated run, which report is not for"),
+    ] {
+        refused(&galton.output(args), says);
+    }
+    galton.file("a/scenario.json", r#"{"simulation": "#);
+    let scenario = galton.output(&["compare", "a", "a"]);
+    galton.file("a/result.json", r#"{"schema_version": 1, "#);
+    let result = galton.output(&["export", "a"]);
+    for (out, names) in [(scenario, "a/scenario.json"), (result, "cannot read a/result.json")] {
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.code() == Some(1) && said.contains(names), "{:?}: {said}", out.status);
+    }
+}
+
+#[test]
 fn a_plan_is_told_in_a_few_lines_and_replayed_from_its_csv() {
     let galton = galton();
     galton.file("scenario.json", &base().to_string());

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::subjects;
 use crate::run_files::{self, Meta};
+use crate::unfit;
 
 /// The part of the `client` object that is needed.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -28,9 +29,9 @@ pub(super) fn open(dir: &Path) -> anyhow::Result<Option<Subject>> {
     if !trace.is_file() {
         return subjects::result(&file).map(Some);
     }
-    let name = || format!("{} is not the result of a run", file.display());
-    let head = ClientHead::deserialize(client).with_context(name)?;
-    let meta = Meta::deserialize(&value).with_context(name)?;
+    let no_result = |error| unfit::no_result(error, &file);
+    let head = ClientHead::deserialize(client).map_err(no_result)?;
+    let meta = Meta::deserialize(&value).map_err(no_result)?;
     let rows = trace::read(run_files::open(&trace)?).with_context(|| format!("cannot read {}", trace.display()))?;
     let window = Window { start: head.window_ns.start, end: head.window_ns.end };
     // Under a cap, the deadline of a request depends on its send: its end is what is known.

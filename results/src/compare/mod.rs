@@ -20,8 +20,8 @@ const DIFFERS: u8 = 3;
 const STDOUT: &str = "-";
 
 /// Shown by `--help`.
-const EXIT_CODES: &str = "Exit codes: 0 nothing differs (what is undecided included), 1 could not read or write, 2 wrong usage, or the \
-    two cannot be compared, 3 something differs (under --strict also: something is undecided)";
+const EXIT_CODES: &str = "Exit codes: 0 nothing differs (what is undecided included), 1 could not read a run or write, 2 wrong usage, \
+    what was named is not there or no run, or the two cannot be compared, 3 something differs (under --strict also: something is undecided)";
 
 /// What to compare, and how.
 #[derive(Clone, Debug, clap::Args)]

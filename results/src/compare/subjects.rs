@@ -6,8 +6,8 @@ use galton_report::compare::{self, Figures, Recorded, Records, Subject};
 use serde_json::Value;
 
 use super::client;
-use crate::Usage;
 use crate::run_files::{self, Meta, RunFiles};
+use crate::{Usage, unfit};
 
 /// A run directory, a `result.json`, or a CSV with columns of a trace.
 pub(super) fn open(path: &Path) -> anyhow::Result<Subject> {
@@ -16,7 +16,7 @@ pub(super) fn open(path: &Path) -> anyhow::Result<Subject> {
         return run_dir(path);
     }
     if !path.is_file() {
-        return Err(Usage::error(format_args!("{}: there is no such file or directory", path.display())));
+        return Err(unfit::missing(path));
     }
     if is("json") {
         return result(path);
@@ -29,10 +29,7 @@ pub(super) fn open(path: &Path) -> anyhow::Result<Subject> {
 
 fn run_dir(path: &Path) -> anyhow::Result<Subject> {
     if !path.join("result.json").is_file() {
-        let name = path.display();
-        return Err(Usage::error(format_args!(
-            "{name}: no run directory: there is no result.json (reporting.writers: json)"
-        )));
+        return Err(unfit::no_run(path, "result.json (reporting.writers: json)"));
     }
     if let Some(subject) = client::open(path)? {
         return Ok(subject);
