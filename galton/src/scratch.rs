@@ -52,6 +52,9 @@ fn current() -> MutexGuard<'static, Option<PathBuf>> {
 
 fn remove_current() {
     let Some(path) = current().take() else { return };
+    // Out of the way of processes that still end: what they would make under its name is not made.
+    let gone = path.with_extension("gone");
+    let path = std::fs::rename(&path, &gone).map_or(path, |()| gone);
     // The command ends: what cannot be removed changes nothing of its result.
     for _ in 0..TRIES {
         if std::fs::remove_dir_all(&path).is_ok() {

@@ -92,7 +92,9 @@ fn errors_are_added_up_and_results_of_before_have_none() {
     let mut before = result.clone();
     before["client"].as_object_mut().unwrap().remove("errors").unwrap();
     let part = |name: &str, result: &serde_json::Value| {
-        Part::new(name.to_owned(), result.clone(), hlog::read(log.as_bytes()).unwrap()).unwrap()
+        let mut result = result.clone();
+        result["run"]["id"] = name.into();
+        Part::new(name.to_owned(), result, hlog::read(log.as_bytes()).unwrap()).unwrap()
     };
     let (report, _) = merge(&[part("a", &result), part("before", &before), part("b", &result)], meta()).unwrap();
     let client = report.client.unwrap();
