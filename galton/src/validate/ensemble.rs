@@ -33,6 +33,7 @@ pub(super) fn ensemble(
         let data = records(scenario, &setting)?;
         Ok(Some(Observed::of(&data, &Report::compute(&data))))
     };
-    let all: Vec<Option<Observed>> = on_all_cores(members as usize, None, member).into_iter().collect::<Result<_, _>>()?;
+    let all: Vec<Option<Observed>> =
+        on_all_cores(members as usize, None, member).into_iter().collect::<Result<_, _>>()?;
     Ok(all.into_iter().collect())
 }
