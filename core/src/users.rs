@@ -151,8 +151,8 @@ impl Users {
         }
     }
 
-    /// The users are answered in no time, and send again without end while time stands still: [`MOST_TOGETHER`] requests were due
-    /// at one instant, and [`MOST_TOGETHER_PER_USER`] for each user there is. A fleet that has room for a user shows it sooner.
+    /// The users are answered in no time, and send again without end while time stands still: a hundred thousand requests were due
+    /// at one instant, and ten more for each user there is. A fleet that has room for a user shows it sooner.
     #[inline]
     pub fn go_round(&self) -> bool {
         self.due_together > MOST_TOGETHER && self.due_together > self.most_together()
