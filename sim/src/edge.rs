@@ -141,7 +141,9 @@ impl<'a, O: Observer> Edge<'a, O> {
         }
         for (_, request) in self.requests.in_order() {
             let number = request.sent.host.0 as usize;
-            if let Some(Attempt { ticket, end, .. }) = &request.attempt {
+            if let Some(Attempt { ticket, end, held }) = &request.attempt {
+                // One that is on its way to its target never arrives.
+                self.proxies[number].closed += u64::from(end.is_none() && !held);
                 self.observer.decided(&hosts[number].cut_off(self.end, ticket, *end), &request.asked());
             }
             self.proxies[number].cancelled += u64::from(request.is_at_its_host());

@@ -2,9 +2,11 @@
 
 mod common;
 
+use galton_core::counters::ProxyCounters;
+use galton_core::profile::{Delay, PROFILE_VERSION, Profile};
 use galton_core::record::DecisionKind;
 use galton_core::{Nanos, Outcome, Scenario};
-use galton_sim::Endless;
+use galton_sim::{Endless, Machine};
 use serde_json::{Value, json};
 
 /// A request every 100 ms for a second, on one target with room for all.
@@ -47,6 +49,35 @@ fn the_drain_does_not_begin_before_the_duration_is_over() {
     let run = common::simulate(&scenario(&json!({"simulation": {"drain_ms": 100}, "traffic": traffic})));
     let ends: Vec<_> = run.trace.iter().map(|row| row.t_end).collect();
     assert_eq!(ends, [Some(Nanos::from_millis(1_050)), None]);
+}
+
+#[test]
+fn an_attempt_that_the_end_cuts_off_on_its_way_is_one_that_was_closed() {
+    let at_once = Delay::of(Vec::new());
+    let profile = Profile {
+        schema_version: PROFILE_VERSION,
+        machine: "slow to its targets".to_owned(),
+        measured_unix_ns: 0,
+        send_lag: at_once.clone(),
+        client_to_proxy: at_once.clone(),
+        pick: at_once.clone(),
+        proxy_to_target: Delay::of(vec![250_000_000]),
+        hold_over: at_once.clone(),
+        target_to_proxy: at_once.clone(),
+        proxy_to_client: at_once.clone(),
+        refusal: at_once.clone(),
+        wait_over: at_once.clone(),
+        ask: at_once.clone(),
+        push: at_once.clone(),
+        spawn: at_once,
+    };
+    let machine = Machine { profile: &profile, seed: 1, time_scale: 1.0 };
+    let cut = scenario(&json!({"simulation": {"total_time_ms": 620}}));
+    let counters = galton_sim::simulate_on(&cut, Some(machine)).unwrap().counters;
+    // Sent at 0 to 600 ms; those of 400 ms and later have not arrived.
+    let (proxies, target) = (&counters.proxies, &counters.targets[0]);
+    let sum = |count: fn(&ProxyCounters) -> u64| proxies.iter().map(count).sum::<u64>();
+    assert_eq!((sum(|p| p.attempts), target.accepted, sum(|p| p.closed)), (7, 4, 3));
 }
 
 /// Users who do not think, and a slot for one of them at most, which `mode` does not wait for.
