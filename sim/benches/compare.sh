@@ -2,7 +2,7 @@
 # How fast `galton simulate` is beside a SimPy model of the same scenario, and whether both come to the same losses.
 #
 #   sim/benches/compare.sh            builds galton, makes a virtual environment with SimPy, and takes about a quarter of an hour
-#   REPEATS=1 REQUESTS=100000 …       less of it
+#   REPEATS=1 REQUESTS=300000 …       less of it
 #   GALTON=path …                     takes a galton that is built already
 #   ASSERT_RATIOS=1 …                 counts a ratio below the one that is wanted as failed: for a machine that is quiet
 #
