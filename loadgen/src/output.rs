@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use galton_report::{Report, hlog};
-use galton_results::{SUMMARY_WIDTH, colour, machine, new_dir};
+use galton_results::{SUMMARY_WIDTH, colour, machine, new_dir, place};
 use galton_runtime::terminal;
 
 use crate::args::OutputArgs;
@@ -42,6 +42,11 @@ pub(crate) fn check(args: &OutputArgs) -> Result<(), UsageError> {
     Ok(())
 }
 
+/// Whether the JSON can be written where it is wanted.
+pub(crate) fn check_json(path: Option<&Path>) -> anyhow::Result<()> {
+    path.filter(|path| *path != Path::new(STDOUT)).map_or(Ok(()), place::check)
+}
+
 /// The parser of a file to write to. A flag that can do without one takes the URL behind it for it.
 pub(crate) fn file() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().try_map(|path| {
@@ -67,10 +72,7 @@ impl Output {
             Some(dir) if path == Path::new(IN_OUTPUT_DIR) => dir.join(TRACE),
             _ => path,
         });
-        if let Some(path) = args.json.as_deref().filter(|path| *path != Path::new(STDOUT)) {
-            let tried = File::options().append(true).create(true).open(path);
-            tried.with_context(|| format!("cannot write {}", path.display()))?;
-        }
+        check_json(args.json.as_deref())?;
         Ok(Self { dir, json: args.json.clone(), quiet: args.quiet, trace })
     }
 

@@ -83,6 +83,7 @@ struct Search<'a> {
 /// Searches, and says every probe as it comes.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     args.check()?;
+    output::check_json(args.json.as_deref())?;
     role::raise_descriptor_limit();
     telemetry::init("loadgen");
     let shutdown = Shutdown::listen(false)?;

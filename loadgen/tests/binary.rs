@@ -241,6 +241,7 @@ fn exit_codes_tell_wrong_usage_from_what_could_not_run() {
         (vec!["--log-requests", "127.0.0.1:80/x"], 2, "looks like a URL"),
         (vec!["search", "--json", "127.0.0.1:80"], 2, "looks like a URL"),
         (vec!["--json", "/no/such/dir/result.json"], 1, "cannot write /no/such/dir/result.json"),
+        (vec!["search", "--slo", "errors<1%", "--json", "/no/such/dir/x.json"], 1, "cannot write /no/such/dir/x.json"),
     ] {
         let Output { status, stderr, .. } = loadgen().args(&line).output().unwrap();
         let stderr = String::from_utf8_lossy(&stderr);

@@ -7,7 +7,8 @@
 #   ASSERT_RATIOS=1 …                 counts a ratio below the one that is wanted as failed: for a machine that is quiet
 #
 # Both simulate the same number of requests: SimPy keeps all that it recorded for its percentiles, and a request of a long run takes
-# it longer (at 20 targets 35 µs in a million, 24 µs in 20 000; Python's garbage collector is less than a tenth of either).
+# it longer (at 20 targets 35 µs in a million, 23 µs in 20 000; Python's garbage collector is a tenth of it or less, with 20 000 and with
+# 300 000).
 # Runs of both take turns, so that a machine that is busy for a while slows down both; medians are compared. A run of Galton is
 # timed as a whole process, reading the scenario and writing the report included; of SimPy without the start of Python. Prints a line per
 # scenario, and at last `N passed, N failed`.
